@@ -36,7 +36,12 @@ _BANDS: Final = (2.0, 3.0, 3.5, 4.0, 4.5)
 
 
 class Kpi(NamedTuple):
-    """One number at the top. `state`: ``good`` or ``look``, for its mark; empty: none."""
+    """One number at the top.
+
+    Attributes:
+        state: ``good`` or ``look``, for its mark; empty: none.
+        at: when it was read, where that is not now.
+    """
 
     label: str
     value: str
@@ -45,6 +50,7 @@ class Kpi(NamedTuple):
     url: str
     chart: Markup
     state: str = ""
+    at: datetime | None = None
 
 
 class Cell(NamedTuple):
@@ -228,7 +234,7 @@ def _spent(money: Money | None) -> Kpi:
     amount = spent(money.hours, money.read_at - DAY, money.read_at, money.read_at)
     change = change_of(money, money.hours, DAY)
     note = "" if change is None else f"{formats.signed_percent(change)} on the day before"
-    return Kpi(label, formats.usd_of_nano(amount), "", note, "/money", Markup())
+    return Kpi(label, formats.usd_of_nano(amount), "", note, "/money", Markup(), at=money.read_at)
 
 
 def matrix(

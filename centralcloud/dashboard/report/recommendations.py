@@ -42,12 +42,12 @@ def _better_models(report: Report) -> Iterator[Recommendation]:
     for complexity in COMPLEXITIES:
         for kind, leader, other in advise([each for each in report.pairs if each.complexity == complexity]):
             price, cost = usd(cost_of_success(other)), usd(cost_of_success(leader))
+            than = f"{leader.model} on {complexity} tasks"
+            rates = percent(success_rate(other) or 0.0), percent(success_rate(leader) or 0.0)
             text = (
-                f"{other.model} succeeds as often as {leader.model} on {complexity} tasks, and a success costs {price} and not "
-                f"{cost}"
+                f"{other.model} succeeds as often as {than}, and a success costs {price} and not {cost}"
                 if kind == "cheaper"
-                else f"{other.model} succeeds more often than {leader.model} on {complexity} tasks: "
-                f"{percent(success_rate(other) or 0.0)} and not {percent(success_rate(leader) or 0.0)}, and a success does "
+                else f"{other.model} succeeds more often than {than}: {rates[0]} and not {rates[1]}, and a success does "
                 "not cost more"
             )
             yield Recommendation(
