@@ -89,7 +89,7 @@ def advise(uses: Sequence[Use]) -> list[Advice[Use]]:
     """Return the models to prefer to the leader; of those that are better and not cheaper the best one.
 
     A model that another one beats, at the success rate or the cost of a success and not worse in the other, is left out.
-    Models that do not lead are no advice against: learning gives them few tasks already.
+    Models that do not lead are not advised against: learning gives them few tasks already.
 
     Args:
         uses: of the tasks of one complexity.

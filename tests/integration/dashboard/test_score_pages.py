@@ -227,8 +227,8 @@ def test_kinds_of_failures_say_their_time_where_they_are_not_those_of_the_day(
     execute(
         database_url,
         """
-        INSERT INTO routing_records (timestamp, instance_id, complexity, model, provider, score, outcome)
-        SELECT now(), 'i-2', 'complex', 'other', 'p', 1, 'routed' FROM generate_series(1, 20000)
+        INSERT INTO routing_records (timestamp, instance_id, complexity, model, provider, score, outcome, slice_no)
+        SELECT now(), 'i-2', 'complex', 'other', 'p', 1, 'routed', 1 FROM generate_series(1, 20000)
         """,
     )
     found = outcomes()

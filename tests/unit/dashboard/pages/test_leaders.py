@@ -93,7 +93,7 @@ def test_models_that_get_no_request_are_those_of_the_configuration() -> None:
     assert found == {"a"}
 
 
-def test_weak_pairs_with_hardly_a_task_are_named_as_avoided_though_they_are_no_findings() -> None:
+def test_weak_pairs_with_hardly_a_task_are_named_as_avoided_without_a_finding_about_them() -> None:
     pairs = [a_pair("best", 4.8, low=0.97), a_pair("weak", 2.0, low=0.5), a_pair("close", 4.7, low=0.96)]
     traffic = [a_part("best", 995), a_part("weak", 5)]
     assert [(pair.model, share) for pair, share in avoided_pairs(pairs, traffic)] == [("weak", pytest.approx(0.005))]

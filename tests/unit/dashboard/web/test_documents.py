@@ -24,7 +24,7 @@ def test_every_page_that_is_named_is_a_link_to_a_section_that_is_served() -> Non
         assert not anchor or anchor in {each.anchor for each in found.sections}, path
 
 
-def test_a_heading_within_code_is_no_section() -> None:
+def test_a_line_of_code_does_not_begin_a_section() -> None:
     found = find_document("how-to/see-use-and-cost.md")
     assert found is not None
     assert found.title == "See what each application uses and costs"
