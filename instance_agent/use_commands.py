@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Annotated, Any, Final
 
 import typer
@@ -14,7 +14,7 @@ from centralcloud.contracts.fleet_configuration.condition import check_timezone
 from centralcloud.runtime.configuration.writing import read_whole, rights
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows, print_text
-from centralcloud.runtime.wording import percent
+from centralcloud.runtime.wording import ago, percent
 from instance_agent.analytics import reports
 from instance_agent.analytics.time_range import parse_time_range
 from instance_agent.analytics.usage import GROUPS, Group, Scope
@@ -79,6 +79,7 @@ def costs(
         print_text(f"There are more than {len(rows):,} rows: a shorter --time-range or fewer groups show all of them.")
     if rows:
         print_text(f"in all {_usd(found['total']['costNanoUsd'])} USD")
+    _print_as_of(found, zone)
 
 
 def spend(
@@ -121,7 +122,10 @@ def recommendations(
     workspace: _Workspace = None,
     json_output: AsJson = False,
 ) -> None:
-    """Recommend models, and warn of budgets that end early, each with the numbers that it is computed from."""
+    """Recommend models, and warn of budgets that end early, each with the numbers that it is computed from.
+
+    Models are compared at tasks of one complexity, as `centralcloud report` compares them.
+    """
     scope = _scope(time_range, workspace)
     with open_configuration("recommendations") as database:
         meters = sorted(f"budget/{each.id}" for each in _budgets(database, workspace))
@@ -132,6 +136,7 @@ def recommendations(
         return
     empty = f"nothing to recommend{_unsummed(found)}"
     print_rows(found["recommendations"], dict.fromkeys(("kind", "text")), empty=empty, texts=("text",))
+    _print_as_of(found, UTC)
 
 
 def _budgets(database: Database, workspace: str | None) -> list[Budget]:
@@ -157,6 +162,14 @@ def _scope(time_range: str, workspace: str | None) -> Scope:
 def _unsummed(found: dict[str, Any]) -> str:
     """Return why there is nothing where no daemon has made a sum yet."""
     return "" if found["summedUntil"] else ": there are no sums yet, which the daemon (`centralcloud run`) makes"
+
+
+def _print_as_of(found: dict[str, Any], zone: tzinfo) -> None:
+    """Print through when the sums have the calls: the daemon makes them about every minute, and not while it is stopped."""
+    if found["summedUntil"]:
+        until = found["summedUntil"].astimezone(zone)
+        since = ago((datetime.now(UTC) - until).total_seconds())
+        print_text(f"As of {until:%Y-%m-%d %H:%M:%S %Z}, {since}; later calls are not summed yet.")
 
 
 def _groups(text: str) -> list[Group]:

@@ -1,16 +1,20 @@
 """The arithmetic of costs: what a success costs, which model is worth it, and what another leader would change. Pure."""
 
-import math
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from centralcloud.dashboard.charts import CostPanel, CostPoint, frontier_of
 from centralcloud.dashboard.sources.money import PairMoney
-from centralcloud.learning.rule import wilson_interval
+from centralcloud.runtime.comparison import (
+    FEW_OUTCOMES,
+    cost_of_success,
+    cost_of_task,
+    difference_interval,
+    outcomes_of,
+    success_rate,
+)
 
 NANO: Final = 1e9
-#: Pairs with fewer outcomes carry no estimate: their rate is known to ten percentage points or less.
-FEW_OUTCOMES: Final = 100
 #: From this share of outcomes without a known cost on, an operator should act.
 MUCH_UNKNOWN: Final = 0.01
 
@@ -36,31 +40,6 @@ class Alternative(NamedTuple):
     lost_low: float
     lost_high: float
     outcomes: int
-
-
-def outcomes_of(pair: PairMoney) -> int:
-    """Return the outcomes that count."""
-    return pair.successes + pair.failures
-
-
-def success_rate(pair: PairMoney) -> float | None:
-    """Return successes / outcomes; None without an outcome."""
-    return pair.successes / outcomes_of(pair) if outcomes_of(pair) else None
-
-
-def cost_of_success(pair: PairMoney) -> float | None:
-    """Return the US dollars for each success, failures paid for; None where no cost is known, or nothing succeeded.
-
-    Where the costs of a part of the outcomes are known, the others are taken to cost as much.
-    """
-    priced = pair.priced or 0.0
-    return pair.cost_nano_usd / NANO / (pair.successes * priced) if pair.successes and priced else None
-
-
-def cost_of_task(pair: PairMoney) -> float | None:
-    """Return the US dollars for each outcome; None where no cost is known."""
-    priced = pair.priced or 0.0
-    return pair.cost_nano_usd / NANO / (outcomes_of(pair) * priced) if outcomes_of(pair) and priced else None
 
 
 def unknown_share(pairs: Sequence[PairMoney]) -> float:
@@ -148,15 +127,3 @@ def alternative(panel: CostPanel, pairs: Sequence[PairMoney], days: float) -> Al
         tasks * high,
         outcomes_of(model),
     )
-
-
-def difference_interval(first: tuple[float, float], second: tuple[float, float]) -> tuple[float, float]:
-    """Return the 95% interval of the difference of two rates (Newcombe 1998, from Wilson's intervals).
-
-    Args:
-        first, second: successes and outcomes, the latter above 0.
-    """
-    p1, p2 = first[0] / first[1], second[0] / second[1]
-    low1, high1 = wilson_interval(*first)
-    low2, high2 = wilson_interval(*second)
-    return p1 - p2 - math.hypot(p1 - low1, high2 - p2), p1 - p2 + math.hypot(high1 - p1, p2 - low2)

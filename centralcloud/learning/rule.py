@@ -1,6 +1,5 @@
 """The interface of a learning rule: evidence and the rule's own state in, scores with reasons and the new state out."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
@@ -9,6 +8,7 @@ from typing import Any, Final, Protocol
 
 from centralcloud.contracts.estimate import NO_ESTIMATE, Estimate
 from centralcloud.learning.evidence import Evidence, Pair, RecentOutcomes
+from centralcloud.runtime.comparison import wilson_interval as wilson_interval  # for rules
 
 SCORE_STEP: Final = Decimal("0.001")
 LOWEST_SCORE: Final = Decimal("0.000")
@@ -213,14 +213,3 @@ def as_score(value: float | Decimal) -> Decimal:
     """Round `value` to a score: a decimal of three places, from 0.000 to 5.000."""
     score = Decimal(repr(value) if isinstance(value, float) else value).quantize(SCORE_STEP, ROUND_HALF_EVEN)
     return min(max(score, LOWEST_SCORE), HIGHEST_SCORE)
-
-
-def wilson_interval(successes: float, outcomes: float, z: float = 1.96) -> tuple[float, float]:
-    """Return the Wilson score interval of a success rate (Wilson 1927); 95% at `z` 1.96. (0, 1) without outcomes."""
-    if outcomes <= 0:
-        return 0.0, 1.0
-    rate = successes / outcomes
-    spread = z * z / outcomes
-    centre = (rate + spread / 2) / (1 + spread)
-    half = z * math.sqrt(rate * (1 - rate) / outcomes + spread / (4 * outcomes)) / (1 + spread)
-    return max(0.0, centre - half), min(1.0, centre + half)

@@ -36,10 +36,9 @@ def report_findings(
 def _change_finding(change: OpenChange) -> Finding:
     direction = "fell" if change.fell else "rose"
     before, after = apart(change.before, change.after, text=decimals, digits=2)
-    statistic, threshold = apart(change.statistic, change.threshold, text=decimals, digits=0)
     message = (
         f"the success rate of {change.model} for {change.complexity} tasks {direction} from {before} to {after} "
-        f"(G {statistic}, over {threshold}); it is {change.mean:.2f} now"
+        f"({_evidence_of(change)}); it is {change.mean:.2f} now"
     )
     details = {
         "model": change.model,
@@ -48,6 +47,15 @@ def _change_finding(change: OpenChange) -> Finding:
         "after": change.after,
     }
     return Finding("change_alarm", f"{change.model}/{change.complexity}", message, details)
+
+
+def _evidence_of(change: OpenChange) -> str:
+    """Return how much better two rates explain the outcomes than one; several pairs of a model may show it together only."""
+    if change.statistic <= change.threshold:
+        ratio = decimals(change.statistic, 1)
+        return f"log-likelihood ratio {ratio}; with the other tasks of the model more than chance explains"
+    statistic, threshold = apart(change.statistic, change.threshold, text=decimals, digits=0)
+    return f"log-likelihood ratio {statistic}; chance explains up to {threshold}"
 
 
 def _quarantine_finding(instance: Quarantine) -> Finding:

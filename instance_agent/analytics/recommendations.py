@@ -1,135 +1,80 @@
 """Recommendations, each with the numbers that it is computed from. Pure.
 
-Three kinds: ``cheaper_model``: another model has the same success for less; ``avoid_model``: another one is surely better,
-and not dearer; ``budget_ends``: at the rate so far, a budget ends before its period.
+Three kinds: ``cheaper_model``: another model succeeds as often as the leader of a complexity for less; ``better_model``:
+another one surely succeeds more often than the leader, and is not dearer; ``budget_ends``: at the rate so far, a budget ends
+before its period.
 """
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from centralcloud.contracts.limits import NANO_USD_PER_USD
-from instance_agent.analytics.usage import Use
+from centralcloud.runtime.comparison import advise, cost_of_success, cost_of_task, outcomes_of, wilson_interval
+from instance_agent.analytics.usage import ModelUse
 from instance_agent.spend.exchange import MeterSpend
 
-#: Outcomes of a model at a task, below which it is not compared.
-LEAST_OUTCOMES: Final = 30
-#: A model is cheaper up to this share of the cost, so that rounding and the mix of prompts recommend nothing.
-_CHEAPER: Final = 0.9
 #: Share of a period that must be over before its rate says something.
 _LEAST_ELAPSED: Final = 0.05
-_NINETY_FIVE_PERCENT: Final = 1.96
 
 
-class _Model:
-    """A model at a task, in numbers.
-
-    Attributes:
-        low, high: of the 95% interval of its success rate (Wilson, 1927).
-        per_token: mean cost of a token, input and output together, in nano-USD; None: not every cost is known.
-    """
-
-    def __init__(self, use: Use) -> None:
-        self.use = use
-        self.name = use.model or ""
-        self.outcomes = use.successes + use.failures
-        self.rate = use.successes / self.outcomes
-        self.low, self.high = success_interval(use.successes, self.outcomes)
-        self.tokens = use.input_tokens + use.output_tokens
-        known = self.tokens > 0 and not use.without_cost
-        self.per_token = float(use.cost_nano_usd) / self.tokens if known else None
-        self.latency = use.response_time_sum_ms / use.response_time_count if use.response_time_count else None
-
-    def numbers(self) -> dict[str, Any]:
-        """Return the numbers in the JSON form of /api."""
-        return {
-            "modelId": self.name,
-            "provider": self.use.provider,
-            "outcomes": self.outcomes,
-            "successRate": round(self.rate, 4),
-            "interval": [round(self.low, 4), round(self.high, 4)],
-            "costPerMillionTokens": None
-            if self.per_token is None
-            else round(self.per_token * 1e6 / NANO_USD_PER_USD, 6),
-            "averageLatency": None if self.latency is None else round(self.latency, 1),
-        }
-
-
-def success_interval(successes: int, outcomes: int, z: float = _NINETY_FIVE_PERCENT) -> tuple[float, float]:
-    """Return the interval of a success rate (Wilson, 1927), within 0 to 1; (0, 1) without outcomes."""
-    if not outcomes:
-        return 0.0, 1.0
-    rate, square = successes / outcomes, z * z / outcomes
-    middle = rate + square / 2
-    margin = z * math.sqrt(rate * (1 - rate) / outcomes + square / (4 * outcomes))
-    return max(0.0, (middle - margin) / (1 + square)), min(1.0, (middle + margin) / (1 + square))
-
-
-def recommend_models(uses: Iterable[Use]) -> list[dict[str, Any]]:
+def recommend_models(uses: Iterable[ModelUse]) -> list[dict[str, Any]]:
     """Return recommendations on models, the greatest saving first.
 
+    They compare models at tasks of one complexity, as `centralcloud report` and the dashboard do: the tasks of a model that
+    gets the simple ones succeed more often, and cost less.
+
     Args:
-        uses: sums of one time by task and model.
+        uses: sums of one time by complexity and model.
     """
     found = []
-    by_task = attrgetter("task_type")
-    for task, rows in groupby(sorted(uses, key=lambda use: use.task_type or ""), key=by_task):
-        models = [_Model(use) for use in rows if use.successes + use.failures >= LEAST_OUTCOMES and use.model]
-        found += [each for model in models for each in _on_model(model, models, task or None)]
-    return sorted(
-        found, key=lambda each: (-each["savingNanoUsd"], each["kind"], each["modelId"], each["taskType"] or "")
-    )
+    by_complexity = attrgetter("complexity")
+    for _, rows in groupby(sorted(uses, key=by_complexity), key=by_complexity):
+        found += [_recommended(*each) for each in advise(list(rows))]
+    return sorted(found, key=lambda each: (-each["savingNanoUsd"], each["kind"], each["modelId"], each["complexity"]))
 
 
-def _on_model(model: _Model, others: Sequence[_Model], task: str | None) -> list[dict[str, Any]]:
-    better = [each for each in others if each.low > model.high and _is_not_worse(each, model)]
-    if better:
-        return [_recommended("avoid_model", model, max(better, key=lambda each: (each.low, each.name)), task)]
-    cheaper = [
-        each
-        for each in others
-        if each is not model
-        and each.rate >= model.low
-        and model.per_token is not None
-        and each.per_token is not None
-        and each.per_token <= _CHEAPER * model.per_token
-    ]
-    if cheaper:
-        return [_recommended("cheaper_model", model, min(cheaper, key=lambda each: (each.per_token, each.name)), task)]
-    return []
-
-
-def _is_not_worse(one: _Model, other: _Model) -> bool:
-    """Whether a model is neither dearer nor slower than another one, as far as both are known."""
-    costs, times = (one.per_token, other.per_token), (one.latency, other.latency)
-    return all(a is None or b is None or a <= b for a, b in (costs, times))
-
-
-def _recommended(kind: str, model: _Model, instead: _Model, task: str | None) -> dict[str, Any]:
-    saving = 0
-    if model.per_token is not None and instead.per_token is not None:
-        saving = max(0, round((model.per_token - instead.per_token) * model.tokens))
-    where = f" for tasks of the type {task}" if task else ""
-    rates = f"{_share(instead)} succeeded, and {_share(model)} of {model.name}"
-    if kind == "cheaper_model":
+def _recommended(kind: Literal["cheaper", "better"], model: ModelUse, instead: ModelUse) -> dict[str, Any]:
+    costs, saving = (cost_of_task(model), cost_of_task(instead)), 0
+    if costs[0] is not None and costs[1] is not None:
+        saving = max(0, round((costs[0] - costs[1]) * model.decisions * NANO_USD_PER_USD))
+    rates = f"{_share(instead)} succeeded, and {_share(model)} of {model.model}"
+    tasks = f"the {model.complexity} tasks of {model.model}"
+    if kind == "cheaper":
         text = (
-            f"Use {instead.name} instead of {model.name}{where}: {rates}, for {_usd(saving)} less at the same tokens."
+            f"Give {instead.model} more of {tasks}: {rates}, and a success costs {_price(instead)} and not {_price(model)}. "
+            f"All of them: {_usd(saving)} less."
         )
     else:
-        text = f"Do not use {model.name}{where}: with {instead.name} {rates}, and it is neither dearer nor slower."
+        text = f"Give {instead.model} {tasks}: {rates}, and a success does not cost more."
     return {
-        "kind": kind,
+        "kind": f"{kind}_model",
         "text": text,
-        "taskType": task,
-        "modelId": model.name,
-        "insteadModelId": instead.name,
+        "complexity": model.complexity,
+        "modelId": model.model,
+        "insteadModelId": instead.model,
         "savingNanoUsd": saving,
         "saving": saving / NANO_USD_PER_USD,
-        "numbers": {"model": model.numbers(), "instead": instead.numbers(), "tokens": model.tokens},
+        "numbers": {"model": _numbers(model), "instead": _numbers(instead), "tasks": model.decisions},
+    }
+
+
+def _numbers(use: ModelUse) -> dict[str, Any]:
+    """Return the numbers in the JSON form of /api; `interval`: the 95% interval of the success rate (Wilson, 1927)."""
+    outcomes, cost = outcomes_of(use), cost_of_success(use)
+    latency = use.response_time_sum_ms / use.response_time_count if use.response_time_count else None
+    low, high = wilson_interval(use.successes, outcomes)
+    return {
+        "modelId": use.model,
+        "provider": use.provider,
+        "outcomes": outcomes,
+        "successRate": round(use.successes / outcomes, 4),
+        "interval": [round(low, 4), round(high, 4)],
+        "costOfSuccess": None if cost is None else round(cost, 9),
+        "averageLatency": None if latency is None else round(latency, 1),
     }
 
 
@@ -171,8 +116,12 @@ def recommend_budgets(spends: Iterable[MeterSpend], now: datetime) -> list[dict[
     return sorted(found, key=lambda each: (each["endsAt"], each["budgetId"]))
 
 
-def _share(model: _Model) -> str:
-    return f"{model.rate:.1%} of {model.outcomes:,}"
+def _share(use: ModelUse) -> str:
+    return f"{use.successes / outcomes_of(use):.1%} of {outcomes_of(use):,}"
+
+
+def _price(use: ModelUse) -> str:
+    return _usd(round((cost_of_success(use) or 0.0) * NANO_USD_PER_USD))
 
 
 def _usd(nano: int) -> str:

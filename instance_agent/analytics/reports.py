@@ -20,6 +20,7 @@ from instance_agent.analytics.usage import (
     Scope,
     Use,
     read_escalations,
+    read_model_use,
     read_recent_requests,
     read_usage,
     read_usage_until,
@@ -121,7 +122,7 @@ def recommendation_report(
     connection: _Connection, scope: Scope, meters: Sequence[str], now: datetime
 ) -> dict[str, Any]:
     """Return recommendations on models, from the use of `scope`, and on the budgets of `meters`, each with its numbers."""
-    uses = read_usage(connection, scope, ["task", "model"])
+    uses = read_model_use(connection, scope)
     budgets = recommend_budgets(read_spend(connection, meters), now) if meters else []
     found = [*budgets, *recommend_models(uses)]
     return {**_head(connection, scope), "recommendations": found, "count": len(found)}

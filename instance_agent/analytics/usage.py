@@ -70,6 +70,40 @@ class Use(NamedTuple):
     cost_nano_usd: Decimal
 
 
+class ModelUse(NamedTuple):
+    """Sums of the use of a model for tasks of one complexity.
+
+    Attributes:
+        attempts: tasks that it got.
+        failures: that speak of the model.
+        without_cost: successes whose cost is not known; not in `cost_nano_usd`.
+        cost_nano_usd: exact, in 1e-9 USD.
+    """
+
+    complexity: str
+    model: str
+    provider: str
+    attempts: int
+    successes: int
+    failures: int
+    without_cost: int
+    response_time_count: int
+    response_time_sum_ms: int
+    cost_nano_usd: int
+
+    @property
+    def decisions(self) -> int:
+        """The tasks that it got."""
+        return self.attempts
+
+    @property
+    def priced(self) -> float | None:
+        """The share of the outcomes, 0 to 1, whose cost is known, as that of the successes; None without one."""
+        if not self.successes:
+            return None
+        return 1 - self.without_cost / self.successes
+
+
 class Escalation(NamedTuple):
     """Attempts after a failed one; `reason`: the error kind of the attempt before."""
 
@@ -80,6 +114,7 @@ class Escalation(NamedTuple):
 
 
 _READ_USAGE = Query(__package__, "read_usage", row=Use)
+_READ_MODEL_USE = Query(__package__, "read_model_use", row=ModelUse)
 _READ_ESCALATIONS = Query(__package__, "read_escalations", row=Escalation)
 _READ_USAGE_UNTIL: Query[Any] = Query(__package__, "read_usage_until", row=datetime)
 _READ_RECENT_REQUESTS = Query(__package__, "read_recent_requests", row=str)
@@ -103,6 +138,12 @@ def read_usage(
     """
     values = {**scope._asdict(), "groups": list(groups), "period": period, "timezone": timezone, "most": most}
     return _READ_USAGE.all(connection, values)
+
+
+def read_model_use(connection: psycopg.Connection[Any], scope: Scope) -> list[ModelUse]:
+    """Return sums by complexity and model; those of before the database knew the complexity are left out."""
+    rows = _READ_MODEL_USE.all(connection, scope._asdict())
+    return [each._replace(cost_nano_usd=int(each.cost_nano_usd)) for each in rows]
 
 
 def read_escalations(connection: psycopg.Connection[Any], scope: Scope) -> list[Escalation]:

@@ -26,7 +26,7 @@ class Recommendation(TypedDict):
 
     Attributes:
         kind: ``cheaper_model``, ``poor_model``, ``budget``, ``local_models`` or ``simple_tasks``; from a database
-            ``cheaper_model``, ``avoid_model``, ``budget_ends``, ``budget`` or ``local_models``.
+            ``cheaper_model``, ``better_model``, ``budget_ends``, ``budget`` or ``local_models``.
         message: in words, with the numbers.
         numbers: that it stands on.
     """

@@ -24,7 +24,7 @@ GRANT SELECT (
 GRANT SELECT (
     window_start, id, workspace, policy, worker, task_type, model_name, provider, requests, attempts, successes, failures, blameless,
     without_cost, response_time_count, response_time_sum_ms, input_tokens, output_tokens, timed_tokens, generation_ms,
-    feedback_count, feedback_successes, feedback_reward, cost_nano_usd
+    feedback_count, feedback_successes, feedback_reward, cost_nano_usd, complexity
 ) ON usage_roll_ups TO {role};
 -- A view calls functions with the rights of its reader.
 GRANT EXECUTE ON FUNCTION centralcloud.usage_key, centralcloud.calendar_period TO {role};

@@ -7,6 +7,6 @@ GRANT EXECUTE ON FUNCTION
     centralcloud.configuration_since, centralcloud.report_model_health, centralcloud.report_feedback,
     centralcloud.submit_feedback, centralcloud.explain_request, centralcloud.report_target_health,
     centralcloud.current_target_health, centralcloud.claim_target_leases, centralcloud.exchange_spend,
-    centralcloud.current_spend, centralcloud.usage_totals, centralcloud.usage_escalations, centralcloud.usage_until,
-    centralcloud.recent_requests
+    centralcloud.current_spend, centralcloud.usage_totals, centralcloud.usage_by_complexity, centralcloud.usage_escalations,
+    centralcloud.usage_until, centralcloud.recent_requests
 TO {role};

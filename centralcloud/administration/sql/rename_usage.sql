@@ -3,18 +3,18 @@ WITH gone AS (
     DELETE FROM public.usage_roll_ups WHERE model_name = ANY (%(old)s) RETURNING *
 )
 INSERT INTO public.usage_roll_ups AS u (
-    window_start, id, workspace, key_id, policy, worker, task_type, model_name, provider, requests, attempts, successes, failures,
-    blameless, without_cost, response_time_count, response_time_sum_ms, input_tokens, output_tokens, timed_tokens,
+    window_start, id, workspace, key_id, policy, worker, task_type, complexity, model_name, provider, requests, attempts, successes,
+    failures, blameless, without_cost, response_time_count, response_time_sum_ms, input_tokens, output_tokens, timed_tokens,
     generation_ms, feedback_count, feedback_successes, feedback_reward, cost_nano_usd
 )
 SELECT
-    window_start, centralcloud.usage_key(ARRAY[workspace, key_id, policy, worker, task_type, %(new)s::text, provider]), workspace, key_id, policy,
-    worker, task_type, %(new)s::text, provider, sum(requests), sum(attempts), sum(successes), sum(failures), sum(blameless),
+    window_start, centralcloud.usage_key(ARRAY[workspace, key_id, policy, worker, task_type, %(new)s::text, provider, complexity]),
+    workspace, key_id, policy, worker, task_type, complexity, %(new)s::text, provider, sum(requests), sum(attempts), sum(successes), sum(failures), sum(blameless),
     sum(without_cost), sum(response_time_count), sum(response_time_sum_ms), sum(input_tokens), sum(output_tokens),
     sum(timed_tokens), sum(generation_ms), sum(feedback_count), sum(feedback_successes), sum(feedback_reward),
     sum(cost_nano_usd)
 FROM gone
-GROUP BY window_start, workspace, key_id, policy, worker, task_type, provider
+GROUP BY window_start, workspace, key_id, policy, worker, task_type, complexity, provider
 ON CONFLICT (window_start, id) DO UPDATE SET
     requests = u.requests + excluded.requests,
     attempts = u.attempts + excluded.attempts,

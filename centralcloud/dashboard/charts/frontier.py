@@ -87,7 +87,7 @@ def frontier(panels: Sequence[CostPanel], *, label: str) -> Markup:
     rows = [
         (
             panel.title,
-            point.name + (" (leads)" if point.leads else ""),
+            point.name + (" (most tasks)" if point.leads else ""),
             "yes" if point.on_frontier else "no",
             numbers.usd(point.cost_of_success_usd),
             numbers.percent(point.success_rate),

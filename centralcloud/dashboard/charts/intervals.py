@@ -24,7 +24,7 @@ class Interval:
     """An estimated success rate (0 to 1) with its interval, and how many outcomes it rests on.
 
     Args:
-        leads: whether it gets the traffic.
+        leads: whether it gets the most tasks.
         url: path of its page; "" for none.
     """
 
@@ -57,7 +57,7 @@ def intervals(panels: Sequence[Panel], *, label: str, few: int = 150) -> Markup:
     rows = [
         (
             panel.title,
-            row.name + (" (leads)" if row.leads else ""),
+            row.name + (" (most tasks)" if row.leads else ""),
             *(numbers.percent(value) for value in (row.mean, row.low, row.high)),
             numbers.count(row.samples),
         )

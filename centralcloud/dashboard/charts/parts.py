@@ -57,6 +57,9 @@ def _draw(parts: Sequence[Part], total: float | None, size: Size) -> tuple[Drawi
     texts = [part.text for part in parts] + [""]
     value_room = max(words.width(value, size.text, bold=True) for value in values) + 8
     left, right = (300.0, 840.0) if size is Size.WIDE else (2.0, size.width - value_room - 4)
+    if size is Size.WIDE:  # the bars give way to a long text, which would be cut
+        longest = max(words.width(text, size.text) for text in texts)
+        right = min(right, max(right - 240.0, size.width - value_room - longest - 26))
     flat = [edge for span in spans for edge in span]
     across = Linear(min(flat), max(*flat, min(flat) + 1e-9), left, right)
     for index, (name, value, text, (low, high)) in enumerate(zip(names, values, texts, spans, strict=True)):

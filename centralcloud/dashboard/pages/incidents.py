@@ -20,6 +20,7 @@ from centralcloud.dashboard.pages.words import (
     finding_title,
     pair_words,
     score_change,
+    sentence,
 )
 from centralcloud.dashboard.sources.activity import PAST_ACTIONS, PastAction
 from centralcloud.dashboard.sources.control import CONTROL, Control
@@ -322,7 +323,7 @@ def _incident(finding: Finding, triggers: Iterable[Trigger] = (), *, is_traced: 
         finding.kind,
         pair_words(finding.subject),
         None if url.startswith(_PATH) else url,
-        finding.message,
+        sentence(finding.message, finding.names, statistics=True),
         finding.traffic_share,
         finding.opened_at,
         closed,

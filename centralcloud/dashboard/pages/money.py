@@ -13,20 +13,16 @@ from centralcloud.dashboard.costs import (
     NANO,
     Alternative,
     alternative,
-    cost_of_success,
     cost_panel,
-    outcomes_of,
-    success_rate,
     unknown_share,
 )
 from centralcloud.dashboard.pages.addresses import COMPLEXITIES, pair_url
-from centralcloud.dashboard.pages.overview import leading
 from centralcloud.dashboard.reader.lookups import LookupFailedError
 from centralcloud.dashboard.sources.money import DAY, HOUR, MONEY, MONEY_OF_MONTH, MONTH, WEEK, Money, PairMoney
-from centralcloud.dashboard.sources.traffic import TRAFFIC, PairTraffic
 from centralcloud.dashboard.spend import History, change_of, covered_days, days_of, hours_of, spent
 from centralcloud.dashboard.web import formats
 from centralcloud.dashboard.web.page import Models, Page, PageContext, PageError
+from centralcloud.runtime.comparison import cost_of_success, leader_of, outcomes_of, success_rate
 from centralcloud.runtime.wording import counted
 
 #: Rows of the table, those that cost most first; a link shows the others.
@@ -145,7 +141,7 @@ async def build(context: PageContext) -> Models:
     spend = spend_of(money, shown, complexity, context.zone)
     if not pairs:
         return {"spend": spend, **empty}
-    leaders = leaders_of(pairs, context.of(TRAFFIC) or ())
+    leaders = leaders_of(pairs)
     return {
         "spend": spend,
         "worth": worth(pairs, leaders, shown),
@@ -186,17 +182,10 @@ def spend_of(money: Money, shown: Range, complexity: str | None, zone: tzinfo) -
     return Spend(heading, f"Spend by {period}", unknown, chart, ranges, complexities, now)
 
 
-def leaders_of(pairs: Sequence[PairMoney], traffic: Sequence[PairTraffic]) -> dict[str, str]:
-    """Return the model of each complexity that leads now; without decisions of the last day, that with most of the time."""
-    found: dict[str, str] = {}
-    for complexity in COMPLEXITIES:
-        now_leads = leading(traffic, complexity)
-        chosen = [each for each in pairs if each.complexity == complexity]
-        if now_leads is not None and any(each.model == now_leads[0] for each in chosen):
-            found[complexity] = now_leads[0]
-        elif chosen:
-            found[complexity] = max(chosen, key=lambda each: (each.decisions, each.model)).model
-    return found
+def leaders_of(pairs: Sequence[PairMoney]) -> dict[str, str]:
+    """Return the model of each complexity that got the most of its tasks in the time of `pairs`, as the report has it."""
+    leaders = {name: leader_of([each for each in pairs if each.complexity == name]) for name in COMPLEXITIES}
+    return {complexity: leader.model for complexity, leader in leaders.items() if leader is not None}
 
 
 def worth(pairs: Sequence[PairMoney], leaders: dict[str, str], shown: Range) -> Worth | None:
@@ -210,7 +199,9 @@ def worth(pairs: Sequence[PairMoney], leaders: dict[str, str], shown: Range) -> 
         leader = next((each for each in panel.points if each.leads), None)
         if leader is not None and leader.cost_of_success_usd is not None:
             cost, place = formats.usd(leader.cost_of_success_usd), "on" if leader.on_frontier else "off"
-            findings.append(f"{panel.title}: {leader.name} leads at {cost} a success, {place} the frontier")
+            findings.append(
+                f"{panel.title}: {leader.name} gets the most tasks at {cost} a success, {place} the frontier"
+            )
     unpriced = sorted({each.model for each in pairs if outcomes_of(each) and not each.priced})
     label = "; ".join(findings) or "Cost of a success and success rate by model"
     return Worth(frontier(panels, label=label), shown.words, tuple(unpriced))
@@ -296,7 +287,7 @@ PAGE: Final = Page(
     path="/money",
     name="money",
     title="Money",
-    sources=(MONEY, TRAFFIC),
+    sources=(MONEY,),
     build=build,
     parameters=("range", "complexity", "pairs"),
 )

@@ -11,6 +11,7 @@ from centralcloud.dashboard.charts.sparkline import sparkline
 from centralcloud.dashboard.charts.traffic_share import traffic_share
 from centralcloud.dashboard.costs import unknown_share
 from centralcloud.dashboard.pages.addresses import COMPLEXITIES, finding_url, instance_url, pair_url
+from centralcloud.dashboard.pages.leaders import avoided_pairs, leader_now
 from centralcloud.dashboard.pages.verdict import Evidence, Signal, Verdict, as_far_as_known, judge, success_rate
 from centralcloud.dashboard.pages.words import SMALL_SHARE
 from centralcloud.dashboard.sources.control import CONTROL
@@ -35,7 +36,12 @@ _BANDS: Final = (2.0, 3.0, 3.5, 4.0, 4.5)
 
 
 class Kpi(NamedTuple):
-    """One number at the top. `state`: ``good`` or ``look``, for its mark; empty: none."""
+    """One number at the top.
+
+    Attributes:
+        state: ``good`` or ``look``, for its mark; empty: none.
+        at: when it was read, where that is not now.
+    """
 
     label: str
     value: str
@@ -44,10 +50,11 @@ class Kpi(NamedTuple):
     url: str
     chart: Markup
     state: str = ""
+    at: datetime | None = None
 
 
 class Cell(NamedTuple):
-    """The score of a pair in the matrix. `band`: 0 to 5, its shade."""
+    """The score of a pair in the matrix. `band`: 0 to 5, its shade; `leads`: whether it got the most tasks lately."""
 
     complexity: str
     score: str
@@ -66,17 +73,24 @@ class Row(NamedTuple):
 
 
 class Matrix(NamedTuple):
-    """The scores of the models. `hidden`: models that are not shown; `filter`: of their names."""
+    """The scores of the models.
+
+    Attributes:
+        hidden: models that are not shown; `filter`: of their names.
+        since: when the sparklines begin.
+        led_since: the begin of the time in which the outlined models got the most tasks; None: none got any.
+    """
 
     complexities: tuple[str, ...]
     rows: tuple[Row, ...]
     hidden: int
     filter: str
     since: datetime | None
+    led_since: datetime | None
 
 
 class Avoided(NamedTuple):
-    """Findings that concern little traffic, because learning avoids what they are about."""
+    """Weak pairs that learning avoids. `share`: of the newest tasks that they get together, 0 to 1."""
 
     share: float
     pairs: tuple[tuple[str, str], ...]
@@ -84,11 +98,12 @@ class Avoided(NamedTuple):
 
 
 class Attention(NamedTuple):
-    """The list of things that need a look."""
+    """The list of things that need a look. `minor`: open findings that concern little traffic, of no avoided pair."""
 
     signals: tuple[Signal, ...]
     more: int
     avoided: Avoided | None
+    minor: int
     behind: tuple[str, int, int, str] | None
 
 
@@ -120,7 +135,7 @@ async def build(context: PageContext) -> Models:
         "verdict": verdict,
         "kpis": kpis(fleet, queue, minutes, traffic, context.of(MONEY)),
         "matrix": matrix(pairs, changes, traffic, context.query, context.now),
-        "attention": attention(verdict, findings, fleet),
+        "attention": attention(verdict, findings, fleet, pairs, traffic),
         "shares": shares(traffic, context.query.get("complexity"), context.now),
     }
 
@@ -219,7 +234,7 @@ def _spent(money: Money | None) -> Kpi:
     amount = spent(money.hours, money.read_at - DAY, money.read_at, money.read_at)
     change = change_of(money, money.hours, DAY)
     note = "" if change is None else f"{formats.signed_percent(change)} on the day before"
-    return Kpi(label, formats.usd_of_nano(amount), "", note, "/money", Markup())
+    return Kpi(label, formats.usd_of_nano(amount), "", note, "/money", Markup(), at=money.read_at)
 
 
 def matrix(
@@ -237,7 +252,8 @@ def matrix(
         decisions[part.model] += part.decisions
     models = sorted({model for model, _ in by_pair}, key=lambda model: (-decisions[model], model))
     shown = models if query.get("models") == "all" else models[:MOST_MODELS]
-    leaders = {leading(traffic, complexity) for complexity in COMPLEXITIES}
+    leaders = [leader for complexity in COMPLEXITIES if (leader := leader_now(traffic, complexity)) is not None]
+    led = {(leader.model, leader.complexity) for leader in leaders}
     start = min((each.at for each in changes), default=now)
     history: dict[tuple[str, str], list[ScoreChange]] = defaultdict(list)
     for change in changes:
@@ -247,35 +263,25 @@ def matrix(
         cells = []
         for complexity in COMPLEXITIES:
             pair = by_pair.get((model, complexity))
-            leads = (model, complexity) in leaders
+            leads = (model, complexity) in led
             cells.append(pair and _cell(pair, history[model, complexity], start, now, leads=leads))
         rows.append(Row(model, tuple(cells)))
     return Matrix(
-        COMPLEXITIES, tuple(rows), len(models) - len(shown), query.get("model", ""), start if changes else None
+        COMPLEXITIES,
+        tuple(rows),
+        len(models) - len(shown),
+        query.get("model", ""),
+        start if changes else None,
+        min((leader.since for leader in leaders), default=None),
     )
 
 
-def leading(traffic: Sequence[PairTraffic], complexity: str) -> tuple[str, str] | None:
-    """Return the pair that gets most tasks of a complexity in the newest twelfth of the day; None without any."""
-    starts = sorted({each.start for each in traffic if each.complexity == complexity})
-    newest = set(starts[-max(1, len(starts) // 12) :])
-    counts: dict[str, int] = defaultdict(int)
-    for each in traffic:
-        if each.complexity == complexity and each.start in newest:
-            counts[each.model] += each.decisions
-    best = max(counts, key=lambda model: (counts[model], model), default=None)
-    return (best, complexity) if best is not None and counts[best] else None
-
-
 def _cell(pair: PairScore, history: Sequence[ScoreChange], start: datetime, now: datetime, *, leads: bool) -> Cell:
-    if pair.pinned:
-        note = "pinned"
-    elif pair.held:
-        note = "held"
-    elif leads:
-        note = "leads"
-    else:
-        note = "no outcomes" if not pair.samples else f"{formats.number(pair.samples)} seen"
+    notes = ["pinned"] if pair.pinned else ["held"] if pair.held else []
+    if leads:
+        notes.append("most tasks")
+    seen = "no outcomes" if not pair.samples else f"{formats.number(pair.samples)} seen"
+    note = ", ".join(notes) or seen
     text = formats.score(pair.score)
     values = score_points(pair.score, history, start, now)
     chart = sparkline(values, label=f"The score of the last day, from {values[0]:.2f} to {text}", low=0.0, high=5.0)
@@ -301,19 +307,32 @@ def score_points(score: float, history: Sequence[ScoreChange], start: datetime, 
     return points
 
 
-def attention(verdict: Verdict, findings: Sequence[Finding], fleet: FleetState) -> Attention:
+def attention(
+    verdict: Verdict,
+    findings: Sequence[Finding],
+    fleet: FleetState,
+    pairs: Sequence[PairScore] = (),
+    traffic: Sequence[PairTraffic] = (),
+) -> Attention:
     """Return what needs a look, and what is known and already avoided."""
-    small = [each for each in findings if each.traffic_share is not None and each.traffic_share < SMALL_SHARE]
+    weak = avoided_pairs(pairs, traffic)
+    urls = [pair_url(each.model, each.complexity) for each, _ in weak]
     avoided = None
-    if small:
-        pairs = tuple((each.subject, finding_url(each)) for each in small[:8])
-        avoided = Avoided(sum(each.traffic_share or 0.0 for each in small), pairs, len(small) - len(pairs))
+    if weak:
+        named = tuple(
+            (f"{each.model} / {each.complexity}", url) for (each, _), url in zip(weak[:8], urls, strict=False)
+        )
+        avoided = Avoided(sum(share for _, share in weak), named, len(weak) - len(named))
+    minor = sum(
+        each.traffic_share is not None and each.traffic_share < SMALL_SHARE and finding_url(each) not in urls
+        for each in findings
+    )
     behind = None
     if fleet.behind and fleet.furthest_behind is not None:
         url = instance_url(fleet.furthest_behind)
         behind = (fleet.furthest_behind, fleet.versions_behind or 0, fleet.behind, url)
     most = 6
-    return Attention(verdict.signals[:most], max(0, len(verdict.signals) - most), avoided, behind)
+    return Attention(verdict.signals[:most], max(0, len(verdict.signals) - most), avoided, minor, behind)
 
 
 def shares(traffic: Sequence[PairTraffic], wanted: str | None, now: datetime) -> Shares:
@@ -335,8 +354,8 @@ def shares(traffic: Sequence[PairTraffic], wanted: str | None, now: datetime) ->
         for model, by_moment in counts.items()
     }
     leader = max(counts, key=lambda model: sum(counts[model].values()))
-    now_leads = leading(traffic, complexity)
-    newest = now_leads[0] if now_leads else leader
+    now_leads = leader_now(traffic, complexity)
+    newest = now_leads.model if now_leads else leader
     label = f"Share of {complexity} tasks by model: now {newest} gets {percent(lines[newest][-1], 0)}"
     chart = traffic_share(moments, lines, leader=leader, end=now, label=label)
     return Shares(complexity, known, chart, decisions)

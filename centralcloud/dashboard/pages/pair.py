@@ -11,10 +11,10 @@ from markupsafe import Markup
 from centralcloud.dashboard.charts.traffic_share import traffic_share
 from centralcloud.dashboard.pages.addresses import COMPLEXITIES, action_url, instance_url, pair_url, with_parameters
 from centralcloud.dashboard.pages.changes import ChangeGroup, page_of
-from centralcloud.dashboard.pages.overview import leading
+from centralcloud.dashboard.pages.leaders import leader_now
 from centralcloud.dashboard.pages.pair_history import RANGES, chosen_range, score_history
 from centralcloud.dashboard.pages.pair_reasons import reasons, rule_names, rule_rows
-from centralcloud.dashboard.pages.words import error_title
+from centralcloud.dashboard.pages.words import error_title, sentence
 from centralcloud.dashboard.sources.findings import OPEN_FINDINGS, Finding
 from centralcloud.dashboard.sources.history import (
     MOST_PAIR_CHANGES,
@@ -95,13 +95,20 @@ class InstanceRow(NamedTuple):
 
 
 class OutcomesView(NamedTuple):
-    """The outcomes of the last day."""
+    """The outcomes of the last day.
+
+    Attributes:
+        errors: failures by kind since `errors_since`; None: since the begin of the day.
+        failures: of the whole day, blameless ones among them.
+    """
 
     instances: tuple[InstanceRow, ...]
     hidden: int
     more: bool
     all_url: str
     errors: tuple[tuple[str, int], ...]
+    errors_since: datetime | None
+    failures: int
 
 
 class Command(NamedTuple):
@@ -191,8 +198,9 @@ def heading(
 ) -> Heading:
     """Return the pair, its state and its score."""
     badges = []
-    if leading(traffic, complexity) == (model, complexity):
-        badges.append(Badge("good", "leads"))
+    leader = leader_now(traffic, complexity)
+    if leader is not None and leader.model == model:
+        badges.append(Badge("good", f"got the most {complexity} tasks since", leader.since))
     if is_pinned(state, now):
         text = f"pinned at {state.pin_score:.3f}"
         badges.append(
@@ -254,9 +262,8 @@ def excluded(state: PairState, findings: Sequence[Finding]) -> tuple[Excluded, .
     rows = []
     for instance in state.excluded:
         finding = open_ones.get(instance)
-        rows.append(
-            Excluded(instance, instance_url(instance), finding and finding.opened_at, finding and finding.message)
-        )
+        message = finding and sentence(finding.message, finding.names)
+        rows.append(Excluded(instance, instance_url(instance), finding and finding.opened_at, message))
     return tuple(rows)
 
 
@@ -277,7 +284,9 @@ def outcomes_view(outcomes: Outcomes, state: PairState, query: Mapping[str, str]
     shown = rows if query.get("instances") == "all" else rows[:_MOST_INSTANCES]
     all_url = with_parameters("/pair", query, instances="all")
     errors = tuple((error_title(kind), count) for kind, count in outcomes.errors)
-    return OutcomesView(tuple(shown), len(rows) - len(shown), outcomes.more_instances, all_url, errors)
+    failures = sum(each.failures + each.blameless for each in outcomes.instances)
+    more, since = outcomes.more_instances, outcomes.errors_since
+    return OutcomesView(tuple(shown), len(rows) - len(shown), more, all_url, errors, since, failures)
 
 
 def history_page(history: Sequence[PublishedScore], query: Mapping[str, str], before: int | None) -> HistoryPage:

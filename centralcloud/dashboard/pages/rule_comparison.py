@@ -5,7 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from centralcloud.dashboard.pages.addresses import COMPLEXITIES, pair_url, with_parameters
+from centralcloud.dashboard.pages.leaders import override_of
+from centralcloud.dashboard.sources.control import Control
 from centralcloud.dashboard.sources.rules import RuleScore
+from centralcloud.dashboard.sources.scores import PairScore
 from centralcloud.monitoring.rule_choices import TIE_DIGITS, RuleChoice, compare_choices
 from centralcloud.runtime.wording import listed
 
@@ -55,15 +58,36 @@ class Comparison(NamedTuple):
 
 
 class RulesView(NamedTuple):
-    """The active rule, and what each other one would do. `all_url`: of the page with all differences."""
+    """The active rule, and what each other one would do.
+
+    Attributes:
+        all_url: of the page with all differences.
+        overrides: sentences on complexities whose tasks do not go to the choice of the active rule.
+    """
 
     active: str | None
     comparisons: tuple[Comparison, ...]
     all_url: str
+    overrides: tuple[str, ...] = ()
+
+
+class Published(NamedTuple):
+    """The facts that routers go by, beside the scores of the rules. `inactive`: models that get no request."""
+
+    pairs: Sequence[PairScore] = ()
+    control: Control | None = None
+    inactive: frozenset[str] = frozenset()
+
+
+_NOTHING_PUBLISHED: Final = Published()
 
 
 def compare(
-    rows: Sequence[RuleScore], active: str | None, query: Mapping[str, str], decisions: Mapping[str, int]
+    rows: Sequence[RuleScore],
+    active: str | None,
+    query: Mapping[str, str],
+    decisions: Mapping[str, int],
+    published: Published = _NOTHING_PUBLISHED,
 ) -> RulesView:
     """Compare the scores of every rule with those of the active one. `decisions`: of the last day, by complexity."""
     all_url = with_parameters("/scores", query, rules="all")
@@ -75,7 +99,9 @@ def compare(
     others = [rule for rule in sorted(by_rule) if rule != active]
     show_all = query.get("rules") == "all"
     compared = tuple(_compare(rule, by_rule[active], by_rule[rule], decisions, show_all) for rule in others)
-    return RulesView(active, compared, all_url)
+    choices = {choice.complexity: choice.active for each in compared for choice in each.choices}
+    overrides = (override_of(complexity, choice, *published) for complexity, choice in choices.items())
+    return RulesView(active, compared, all_url, tuple(each for each in overrides if each is not None))
 
 
 def _compare(

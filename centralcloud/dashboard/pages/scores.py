@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Final, NamedTuple
 
 from markupsafe import Markup
@@ -10,12 +11,14 @@ from centralcloud.dashboard.charts.intervals import Interval, Panel, intervals
 from centralcloud.dashboard.pages.addresses import COMPLEXITIES, pair_url, with_parameters
 from centralcloud.dashboard.pages.changes import ChangeGroup, page_of
 from centralcloud.dashboard.pages.estimates import FEW_OUTCOMES, estimate
-from centralcloud.dashboard.pages.overview import leading
-from centralcloud.dashboard.pages.rule_comparison import compare
+from centralcloud.dashboard.pages.leaders import Leader, inactive_models, leader_now
+from centralcloud.dashboard.pages.rule_comparison import Published, compare
 from centralcloud.dashboard.pages.words import CHANGE_KINDS, change_title
+from centralcloud.dashboard.sources.control import CONTROL
 from centralcloud.dashboard.sources.history import MOST_CHANGES, PUBLISHED_CHANGES, PublishedScore
 from centralcloud.dashboard.sources.rules import ACTIVE_RULE, RULE_SCORES, RuleScore
 from centralcloud.dashboard.sources.scores import PAIRS, PairScore
+from centralcloud.dashboard.sources.targets import REGISTERED
 from centralcloud.dashboard.sources.traffic import TRAFFIC, PairTraffic
 from centralcloud.dashboard.web.page import Models, Page, PageContext
 from centralcloud.runtime.wording import percent
@@ -68,6 +71,7 @@ class Known(NamedTuple):
     Attributes:
         own: whether the active rule estimates a success rate with an interval; else it is computed from the outcomes.
         hidden: models that are not shown; `hidden_share`: their share of the tasks of the day.
+        led_since: the begin of the time in which the marked models got the most tasks; None: none got any.
     """
 
     rule: str | None
@@ -78,6 +82,7 @@ class Known(NamedTuple):
     filter: str
     all_url: str
     limit: int
+    led_since: datetime | None
 
 
 class Filters(NamedTuple):
@@ -119,7 +124,13 @@ async def build(context: PageContext) -> Models:
     return {
         "summary": summary(pairs, estimates, traffic, wanted),
         "known": known(estimates, traffic, query, active),
-        "rules": compare(rows, active, query, _by_complexity(traffic)),
+        "rules": compare(
+            rows,
+            active,
+            query,
+            _by_complexity(traffic),
+            Published(pairs, context.of(CONTROL), inactive_models(context.of(REGISTERED) or ())),
+        ),
         "filters": filters(wanted, complexity, kind),
         "changes": changes(history, query, before),
     }
@@ -204,7 +215,7 @@ def known(
     shown = models if query.get("models") == "all" else models[:MOST_MODELS]
     hidden = models[len(shown) :]
     total = sum(by_model.values())
-    leaders = {leading(traffic, complexity) for complexity in COMPLEXITIES}
+    leaders = [leader for complexity in COMPLEXITIES if (leader := leader_now(traffic, complexity)) is not None]
     charts = []
     for first in range(0, len(shown), _MODELS_IN_CHART):
         part = shown[first : first + _MODELS_IN_CHART]
@@ -213,21 +224,27 @@ def known(
     own = all(row.mean is not None for row in estimates if row.samples)
     share = sum(by_model.get(model, 0) for model in hidden) / total if total else 0.0
     all_url = with_parameters(_PATH, query, models="all")
-    return Known(active, own, tuple(charts), len(hidden), share, wanted, all_url, FEW_OUTCOMES)
+    led_since = min((each.since for each in leaders), default=None)
+    return Known(active, own, tuple(charts), len(hidden), share, wanted, all_url, FEW_OUTCOMES, led_since)
 
 
-def _intervals(models: Sequence[str], estimates: Sequence[RuleScore], leaders: set[tuple[str, str] | None]) -> Markup:
+def _intervals(models: Sequence[str], estimates: Sequence[RuleScore], leaders: Sequence[Leader]) -> Markup:
     wanted, panels, findings = set(models), [], []
+    led = {(each.model, each.complexity): each for each in leaders}
     for complexity in COMPLEXITIES:
         rows = []
         for row in estimates:
             if row.complexity != complexity or row.model not in wanted:
                 continue
             rate, low, high = estimate(row.mean, row.low, row.high, row.success_rate, row.samples)
-            leads = (row.model, complexity) in leaders
-            if leads and rate is not None:
-                findings.append(f"{row.model} leads {complexity} tasks with {percent(rate)}")
-            rows.append(Interval(row.model, rate, low, high, row.samples, leads, pair_url(row.model, complexity)))
+            leader = led.get((row.model, complexity))
+            if leader is not None and rate is not None:
+                findings.append(
+                    f"{row.model} gets {percent(leader.share)} of the {complexity} tasks, with {percent(rate)}"
+                )
+            rows.append(
+                Interval(row.model, rate, low, high, row.samples, leader is not None, pair_url(row.model, complexity))
+            )
         if rows:
             panels.append(Panel(complexity, rows))
     label = f"Estimated success rates: {'; '.join(findings)}" if findings else "Estimated success rates"
@@ -259,7 +276,7 @@ PAGE: Final = Page(
     path=_PATH,
     name="scores",
     title="Scores",
-    sources=(PAIRS, RULE_SCORES, ACTIVE_RULE, TRAFFIC),
+    sources=(PAIRS, RULE_SCORES, ACTIVE_RULE, TRAFFIC, CONTROL, REGISTERED),
     build=build,
     parameters=_PARAMETERS,
 )

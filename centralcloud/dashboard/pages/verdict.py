@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Final, Literal, NamedTuple
 
 from centralcloud.dashboard.pages.addresses import finding_url
-from centralcloud.dashboard.pages.words import LARGE_SHARE, SMALL_SHARE, finding_title
+from centralcloud.dashboard.pages.words import LARGE_SHARE, SMALL_SHARE, finding_title, sentence
 from centralcloud.dashboard.sources.control import Control
 from centralcloud.dashboard.sources.findings import Finding
 from centralcloud.dashboard.sources.fleet import FleetState
@@ -134,7 +134,7 @@ def _signals(found: Evidence) -> Iterator[Signal]:
         text = f"{counted(fleet.new_dead_letters, 'message')} of the last hour could not be ingested."
         yield Signal("look", "New dead letters", text, "/fleet#dead-letters")
     if found.control and found.control.frozen_at:
-        text = f"No learned score is published: {found.control.frozen_reason or 'no reason given'}."
+        text = sentence(f"No learned score is published: {found.control.frozen_reason or 'no reason given'}")
         yield Signal("look", "Learning is frozen", text, "/activity", found.control.frozen_at)
     if fleet.last_run_at and found.now - fleet.last_run_at > _LEARNER_LATE and fleet.workers:
         text = f"The learner last ran {age((found.now - fleet.last_run_at).total_seconds())} ago."
@@ -163,7 +163,8 @@ def _findings(findings: Sequence[Finding]) -> Iterator[Signal]:
         if share is not None and share < SMALL_SHARE:
             continue
         state: State = "bad" if share is not None and share >= LARGE_SHARE else "look"
-        yield Signal(state, finding_title(finding.kind), finding.message, finding_url(finding), finding.opened_at)
+        text = sentence(finding.message, finding.names)
+        yield Signal(state, finding_title(finding.kind), text, finding_url(finding), finding.opened_at)
 
 
 def _drop(traffic: Sequence[PairTraffic]) -> Iterator[Signal]:

@@ -1,5 +1,7 @@
 """Words for what has a name in code. Pure."""
 
+import re
+from collections.abc import Iterable
 from typing import Final, Literal, NamedTuple
 
 State = Literal["good", "look", "bad", "note", "neutral"]
@@ -121,11 +123,27 @@ CHANGE_KINDS: Final = tuple(_KINDS)
 
 _ERRORS: Final = {"": "No kind reported"}
 
+#: The part of a message that says how little chance explains it: details, and `centralcloud findings`, have it.
+_STATISTICS: Final = re.compile(r" \((?:G |log-likelihood )[^()]*\)")
+
 
 def finding_title(kind: str) -> str:
     """Return the title of a kind of finding: "Low success rate"."""
     known = _FINDINGS.get(kind)
     return known.title if known else spoken(kind)
+
+
+def sentence(message: str, names: Iterable[str] = (), *, statistics: bool = False) -> str:
+    """Return the message of a finding as a sentence of a page: with a capital letter and a full stop.
+
+    Args:
+        names: of models, instances and others that the message may begin with: a name keeps its letters.
+        statistics: whether it says how little chance explains it.
+    """
+    text = message.strip() if statistics else _STATISTICS.sub("", message).strip()
+    if not any(name and text.startswith(name) for name in names):
+        text = text[:1].upper() + text[1:]
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def finding_guide(kind: str) -> Guide | None:

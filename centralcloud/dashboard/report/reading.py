@@ -8,11 +8,12 @@ from typing import Any, Final, NamedTuple
 import psycopg
 
 from centralcloud.contracts import COMPLEXITIES
-from centralcloud.dashboard.costs import outcomes_of, unknown_share
+from centralcloud.dashboard.costs import unknown_share
 from centralcloud.dashboard.report.worth import Weighed, Worth, highest, worth_of
 from centralcloud.dashboard.sources.findings import Finding
 from centralcloud.dashboard.sources.money import HOUR, MoneyReader, PairMoney, SpendHour
 from centralcloud.dashboard.spend import spent
+from centralcloud.runtime.comparison import outcomes_of
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.store.operator_actions import Action
 

@@ -5,23 +5,13 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from centralcloud.contracts import COMPLEXITIES
-from centralcloud.dashboard.costs import (
-    FEW_OUTCOMES,
-    MUCH_UNKNOWN,
-    cost_of_success,
-    cost_panel,
-    difference_interval,
-    outcomes_of,
-)
+from centralcloud.dashboard.costs import MUCH_UNKNOWN
 from centralcloud.dashboard.report.reading import Report
 from centralcloud.dashboard.sources.money import PairMoney
 from centralcloud.dashboard.web.formats import usd
+from centralcloud.runtime.comparison import FEW_OUTCOMES, advise, cost_of_success, leader_of, outcomes_of, success_rate
 from centralcloud.runtime.wording import counted, listed, percent
 
-#: A cheaper model must save this share of the cost of a success, at least.
-_LEAST_SAVING: Final = 0.1
-#: Its success rate must not be lower by more than this, also at the lower end of the interval.
-_EQUAL_SUCCESS: Final = 0.02
 _MOST_NAMES: Final = 5
 
 
@@ -36,41 +26,33 @@ def recommendations(report: Report) -> tuple[Recommendation, ...]:
     """Return what to look at, the most valuable first."""
     return tuple(
         recommendation
-        for rule in (_cheaper_models, _silent_instances, _unchosen_models, _few_outcomes, _unknown_costs)
+        for rule in (_better_models, _silent_instances, _unchosen_models, _few_outcomes, _unknown_costs)
         for recommendation in rule(report)
     )
 
 
 def leaders_of(pairs: Sequence[PairMoney]) -> dict[str, str]:
     """Return the model of each complexity that got the most tasks."""
-    found = {}
+    leaders = {name: leader_of([each for each in pairs if each.complexity == name]) for name in COMPLEXITIES}
+    return {complexity: leader.model for complexity, leader in leaders.items() if leader is not None}
+
+
+def _better_models(report: Report) -> Iterator[Recommendation]:
+    """Models to prefer to the leader of a complexity, as `instance-agent recommendations` names them."""
     for complexity in COMPLEXITIES:
-        chosen = [each for each in pairs if each.complexity == complexity and each.decisions]
-        if chosen:
-            found[complexity] = max(chosen, key=lambda each: (each.decisions, each.model)).model
-    return found
-
-
-def _cheaper_models(report: Report) -> Iterator[Recommendation]:
-    """Models on the frontier that cost less than the leader, and succeed as often as far as the outcomes tell."""
-    for complexity, name in leaders_of(report.pairs).items():
-        panel = cost_panel(complexity, report.pairs, name)
-        on_frontier = {point.name for point in panel.points if point.on_frontier}
-        pairs = {each.model: each for each in report.pairs if each.complexity == complexity}
-        leader = pairs[name]
-        cost = cost_of_success(leader)
-        for model in sorted(on_frontier - {name}):
-            other = pairs[model]
-            price = cost_of_success(other)
-            if cost is None or price is None or price > (1 - _LEAST_SAVING) * cost or outcomes_of(other) < FEW_OUTCOMES:
-                continue
-            low, _ = difference_interval(_counts(other), _counts(leader))
-            if low < -_EQUAL_SUCCESS:
-                continue
+        for kind, leader, other in advise([each for each in report.pairs if each.complexity == complexity]):
+            price, cost = usd(cost_of_success(other)), usd(cost_of_success(leader))
+            than = f"{leader.model} on {complexity} tasks"
+            rates = percent(success_rate(other) or 0.0), percent(success_rate(leader) or 0.0)
+            text = (
+                f"{other.model} succeeds as often as {than}, and a success costs {price} and not {cost}"
+                if kind == "cheaper"
+                else f"{other.model} succeeds more often than {than}: {rates[0]} and not {rates[1]}, and a success does "
+                "not cost more"
+            )
             yield Recommendation(
-                f"{model} succeeds as often as {name} on {complexity} tasks, and a success costs {usd(price)} and not "
-                f"{usd(cost)}: give it more of them, or compare the two by an experiment",
-                shlex.join(["centralcloud", "scores", "explain", model, complexity]),
+                f"{text}: give it more of them, or compare the two by an experiment",
+                shlex.join(["centralcloud", "scores", "explain", other.model, complexity]),
             )
 
 
@@ -116,7 +98,3 @@ def _unknown_costs(report: Report) -> Iterator[Recommendation]:
             f"{percent(report.totals.unknown)} of the outcomes have no known cost: send cost_usd, or give the models prices",
             "centralcloud doctor",
         )
-
-
-def _counts(pair: PairMoney) -> tuple[float, float]:
-    return pair.successes, outcomes_of(pair)

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
-from centralcloud.dashboard.costs import cost_of_success, success_rate
 from centralcloud.dashboard.pages.words import finding_title
 from centralcloud.dashboard.report.reading import MOST_WEIGHED, Incident, Report, Totals
 from centralcloud.dashboard.report.recommendations import leaders_of, recommendations
 from centralcloud.dashboard.report.worth import Worth
 from centralcloud.dashboard.web.formats import number, percent, score, signed_percent, usd, usd_of_nano
+from centralcloud.runtime.comparison import cost_of_success, success_rate
 from centralcloud.runtime.wording import age, counted, decimals
 
 _MOST_ROWS = 40

@@ -37,6 +37,12 @@ class Finding(NamedTuple):
         found = json.loads(self.details)
         return found if isinstance(found, dict) else {}
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that its message may begin with: the subject, its parts, and what it is about."""
+        about = (str(value) for value in self.about.values() if isinstance(value, str))
+        return (self.subject, self.subject.rpartition("/")[0], *about)
+
 
 _OPEN_FINDINGS = Query(__package__, "open_findings", row=Finding)
 

@@ -88,17 +88,29 @@ class InstanceOutcomes(NamedTuple):
 
 
 class Outcomes(NamedTuple):
-    """The outcomes of the pair. `errors`: failures by kind, in the newest 20,000 events of the fleet; "": no kind."""
+    """The outcomes of the pair in the last 24 hours.
+
+    Attributes:
+        errors: failures by kind, blameless ones among them, in the newest 20,000 events of the fleet; "": no kind.
+        errors_since: when these events begin; None: they are those of the 24 hours.
+    """
 
     instances: tuple[InstanceOutcomes, ...]
     more_instances: bool
     errors: tuple[tuple[str, int], ...]
+    errors_since: datetime | None = None
+
+
+class _Errors(NamedTuple):
+    since: datetime | None
+    kind: str | None
+    failures: int | None
 
 
 _LIST_EXCLUDED = Query(__package__, "list_excluded_instances", row=str)
 _LIST_ACTIONS = Query(__package__, "list_pair_actions", row=PairAction)
 _LIST_INSTANCES = Query(__package__, "list_pair_instances", row=InstanceOutcomes)
-_LIST_ERRORS = Query(__package__, "list_pair_errors")
+_LIST_ERRORS = Query(__package__, "list_pair_errors", row=_Errors)
 
 
 def _state(connection: psycopg.Connection[Any], model: str, complexity: str) -> PairState | None:
@@ -153,8 +165,9 @@ def _actions(connection: psycopg.Connection[Any], model: str, complexity: str) -
 def _outcomes(connection: psycopg.Connection[Any], model: str, complexity: str) -> Outcomes:
     pair = {"model": model, "complexity": complexity}
     instances = _LIST_INSTANCES.all(connection, pair)
-    errors = tuple((kind, count) for kind, count in _LIST_ERRORS.all(connection, pair))
-    return Outcomes(tuple(instances[:_MOST_INSTANCES]), len(instances) > _MOST_INSTANCES, errors)
+    rows = _LIST_ERRORS.all(connection, pair)
+    errors = tuple((each.kind, each.failures or 0) for each in rows if each.kind is not None)
+    return Outcomes(tuple(instances[:_MOST_INSTANCES]), len(instances) > _MOST_INSTANCES, errors, rows[0].since)
 
 
 #: Arguments: model, complexity. None for an unknown pair. A pin or a freeze makes no version, so it is read often.

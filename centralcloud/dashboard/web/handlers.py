@@ -1,5 +1,6 @@
 """The handlers: pages, their live updates, files."""
 
+import asyncio
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from centralcloud.dashboard.reader.reader import Reader
 from centralcloud.dashboard.security.access import Access, known
 from centralcloud.dashboard.security.local_path import login_path
 from centralcloud.dashboard.web.assets import Assets
+from centralcloud.dashboard.web.documents import find_document
 from centralcloud.dashboard.web.live import Hub, state_of
 from centralcloud.dashboard.web.page import Page, PageError
 from centralcloud.dashboard.web.paths import Paths, before_parameters, fill_path, parameters_of
@@ -57,6 +59,7 @@ class Handlers:
             *(web.get(before_parameters(page.path), self.forward) for page in self._pages if parameters_of(page.path)),
             web.get("/live", self.live),
             web.get("/static/{tag}/{name}", self.asset),
+            web.get("/docs/{name:.*}", self.document),
             web.get("/favicon.ico", self.icon),
             web.get("/healthz", self.healthz),
             web.get("/{anything:.*}", self.unknown),
@@ -131,6 +134,15 @@ class Handlers:
         response = web.Response(body=found.body, headers={"Content-Type": found.content_type, "Cache-Control": caching})
         response.enable_compression()
         return response
+
+    async def document(self, request: web.Request) -> web.StreamResponse:
+        """Show a page of the documentation."""
+        name = request.match_info["name"]
+        found = await asyncio.to_thread(find_document, name)
+        if found is None:
+            message = f"This version has no page docs/{name[:_MOST_CHARACTERS]}. Pages link to those that it has."
+            return self.render_error(request, PageError(404, "No such page of the documentation", message))
+        return self.render(request, "document.html", found, 200)
 
     async def icon(self, _request: web.Request) -> web.StreamResponse:
         """Send browsers that ask for the icon by its old name to it."""

@@ -28,7 +28,7 @@ from centralcloud.learning.rule import (
     as_score,
     wilson_interval,
 )
-from centralcloud.learning.rules.alarm_log import alarm_of, open_change, read_state, record_alarm
+from centralcloud.learning.rules.alarm_log import Past, alarm_of, open_change, read_state, record_alarm
 from centralcloud.learning.rules.change_detection import find_changes
 from centralcloud.learning.rules.probes import leaders_of, probe_shares
 from centralcloud.learning.rules.quarantine import differing_instances
@@ -113,10 +113,13 @@ class AdaptiveRule:
         probes = probe_shares(evidence, goal - estimates.mean, fallen, suspicion)
         window = _Window(evidence, starts, estimates, probes, suspicion)
         for column, pair in enumerate(pairs):
-            score = window.score(column, now[column], past[column].parts)
+            score = window.score(column, now[column], past[column], changed=bool(split.changed[column]))
             parts = [score.estimate.mean, score.latency_penalty, score.cost_penalty, _HALF_LIFE_OUTCOMES]
             result.scores.append(score)
-            result.states[pair] = replace(now[column], payload={**now[column].payload, "parts": parts})
+            payload = {**now[column].payload, "parts": parts}
+            if evidence.excluded:
+                payload["left_out"] = sorted(evidence.excluded)
+            result.states[pair] = replace(now[column], payload=payload)
             if split.changed[column]:
                 result.alarms.append(alarm_of(pair, split, column, evidence))
             result.open_changes.extend(open_change(score, now[column]))
@@ -163,8 +166,13 @@ class _Window:
             evidence.since(name, starts) for name in ("reward", "timed", "response_time_ms")
         )
 
-    def score(self, column: int, state: RuleState, parts_before: Sequence[float] | None) -> Score:
-        """Return the score of the pair in `column`; `parts_before` are the parts of its score before."""
+    def score(self, column: int, state: RuleState, past: Past, *, changed: bool) -> Score:
+        """Return the score of the pair in `column`.
+
+        Args:
+            past: the pair at the last run, with the parts of its score then.
+            changed: whether this run has raised an alarm about the pair.
+        """
         evidence = self._evidence
         model, complexity = evidence.pairs[column]
         outcomes, mean, n_eff, latency, cost, utility = (float(values[column]) for values in self._estimates)
@@ -177,7 +185,9 @@ class _Window:
             model=model,
             complexity=complexity,
             score=score,
-            kind=_kind(state, parts_before, outcomes, mean, latency, cost, excluded=bool(evidence.excluded)),
+            kind="alarm"
+            if changed
+            else _kind(past.parts, outcomes, mean, latency, cost, excluded=not evidence.excluded <= past.left_out),
             reason=_sentence(
                 score,
                 outcomes,
@@ -280,7 +290,6 @@ def _fallen(estimates: _Estimates, leaders: Integers, states: list[RuleState]) -
 
 
 def _kind(
-    state: RuleState,
     before: Sequence[float] | None,
     outcomes: float,
     mean: float,
@@ -289,6 +298,7 @@ def _kind(
     *,
     excluded: bool,
 ) -> str:
+    """Return what moved the score in this run. `excluded`: whether it leaves out instances that counted in the last one."""
     if before is not None:
         moved = {"latency": abs(latency - before[1]), "cost": abs(cost - before[2])}
         name = max(moved, key=moved.__getitem__)
@@ -296,8 +306,6 @@ def _kind(
             return name
     if excluded:
         return "quarantine"
-    if "alarm" in state.payload:
-        return "alarm"
     return "new" if outcomes < _NEW_OUTCOMES else "steady"
 
 
@@ -324,7 +332,10 @@ def _sentence(
         before, after, statistic, threshold = alarm
         was, now = apart(before, after, text=decimals, digits=2)
         found, limit = apart(statistic, threshold, text=decimals, digits=0)
-        sentence += f"; the mean changed then from {was} to {now} (G is {found}, above the threshold {limit})"
+        compared = f"above the threshold {limit}"
+        if statistic <= threshold:
+            compared = f"with the other tasks of the model {compared}"
+        sentence += f"; the mean changed then from {was} to {now} (G is {found}, {compared})"
     sentence += suspicion
     if excluded:
         sentence += f"; without the quarantined {', '.join(sorted(excluded))}"

@@ -12,6 +12,7 @@ _KNOWN_LEVEL_OUTCOMES: Final = 100
 
 # The payload of a state:
 #   parts             of the newest score: mean, latency penalty, cost penalty, and the half-life of these two
+#   left_out          the instances that were excluded when it was computed
 #   alarm             the newest change: mean reward before and after it, its statistic and its threshold
 #   fallen_from       after a fall: the highest mean reward before it
 #   raised            the newest slice when the alarm was raised
@@ -27,10 +28,12 @@ class Past(NamedTuple):
         state: the state, without alarms that were taken back.
         parts: of the score before: mean, latency penalty, cost penalty, and the half-life of these two, in outcomes of the
             fleet (missing in scores that were computed when it was 3,000). None for a pair without a score.
+        left_out: the instances that were excluded then.
     """
 
     state: RuleState
     parts: list[float] | None
+    left_out: frozenset[str]
 
 
 def read_state(state: RuleState, evidence: Evidence) -> Past:
@@ -40,11 +43,12 @@ def read_state(state: RuleState, evidence: Evidence) -> Past:
     found again in the same run. Otherwise a few slices of false reports would cost the pair all its earlier evidence.
     """
     parts = state.payload.get("parts")
-    payload = {name: value for name, value in state.payload.items() if name != "parts"}
+    left_out = frozenset(state.payload.get("left_out", ()))
+    payload = {name: value for name, value in state.payload.items() if name not in ("parts", "left_out")}
     payload = _without_old_alarms({**payload, "after_slice": state.evidence_from}, evidence)
     while "before" in payload and not evidence.excluded.issubset(payload["raised_without"]):
         payload = payload["before"]
-    return Past(_state(payload), parts)
+    return Past(_state(payload), parts, left_out)
 
 
 def _state(payload: dict[str, Any]) -> RuleState:

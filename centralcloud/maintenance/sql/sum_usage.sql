@@ -11,8 +11,8 @@ WITH slices AS (
       AND (opened_at <= %(until)s + interval '1 hour' OR opened_at > now())
 ), near AS (
     SELECT
-        r.created_at, r.instance_id, r.decision_id, r.request_id, r.attempt, r.outcome, r.model, r.provider, r.error_kind,
-        r.first_of_decision, r.response_time_ms, r.first_token_ms, r.input_tokens, r.output_tokens, r.workspace, r.key_id,
+        r.created_at, r.instance_id, r.decision_id, r.request_id, r.attempt, r.outcome, r.complexity, r.model, r.provider,
+        r.error_kind, r.first_of_decision, r.response_time_ms, r.first_token_ms, r.input_tokens, r.output_tokens, r.workspace, r.key_id,
         r.policy, r.worker, r.task_type,
         coalesce(r.cost_nano_usd, round(r.cost_usd::numeric * 1000000000)) AS nano_usd,
         r.outcome = 'failure' AND coalesce(r.error_kind IN ('caller', 'policy'), false) AS blameless,
@@ -37,8 +37,8 @@ WITH slices AS (
     WINDOW decision AS (PARTITION BY instance_id, decision_id)
 ), labelled AS (
     SELECT
-        r.created_at, r.decision_id, r.request_id, r.attempt, r.outcome, r.model, r.provider, r.first_of_decision, r.blameless,
-        r.response_time_ms, r.first_token_ms, r.input_tokens, r.output_tokens, r.nano_usd,
+        r.created_at, r.decision_id, r.request_id, r.attempt, r.outcome, r.complexity, r.model, r.provider, r.first_of_decision,
+        r.blameless, r.response_time_ms, r.first_token_ms, r.input_tokens, r.output_tokens, r.nano_usd,
         coalesce(r.workspace, r.decision_workspace, e.workspace, '') AS workspace,
         coalesce(r.key_id, r.decision_key_id, e.key_id, '') AS key_id,
         coalesce(r.policy, r.decision_policy, e.policy, '') AS policy,
@@ -62,7 +62,7 @@ WITH slices AS (
 ), measured AS (
     SELECT
         date_bin('15 minutes', created_at, '2000-01-01 00:00:00+00') AS window_start,
-        workspace, key_id, policy, worker, task_type, model AS model_name, provider,
+        workspace, key_id, policy, worker, task_type, complexity, model AS model_name, provider,
         count(*) FILTER (WHERE first_of_decision) + greatest(
             count(*) FILTER (WHERE decision_id IS NULL AND outcome = 'routed'),
             count(*) FILTER (WHERE decision_id IS NULL AND outcome <> 'routed')
@@ -86,12 +86,12 @@ WITH slices AS (
         0::bigint AS feedback_count, 0::bigint AS feedback_successes, 0::double precision AS feedback_reward,
         coalesce(sum(nano_usd), 0) AS cost_nano_usd
     FROM labelled
-    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
     UNION ALL
     SELECT
         date_bin('15 minutes', f.created_at, '2000-01-01 00:00:00+00'),
         coalesce(f.workspace, d.workspace, ''), coalesce(d.key_id, ''), coalesce(d.policy, ''), coalesce(d.worker, ''),
-        coalesce(d.task_type, ''), f.model_name, coalesce(d.provider, ''),
+        coalesce(d.task_type, ''), f.complexity_level, f.model_name, coalesce(d.provider, ''),
         0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, count(*), count(*) FILTER (WHERE f.success),
         sum(coalesce(f.reward, f.success::integer)), 0
     FROM public.feedback f
@@ -102,42 +102,44 @@ WITH slices AS (
         ORDER BY attempt DESC NULLS LAST, id LIMIT 1
     ) AS d ON true
     WHERE f.created_at >= %(since)s AND f.created_at < %(until)s
-    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
 ), ranked AS (
     SELECT
         measured.*,
         row_number() OVER (
             PARTITION BY window_start, workspace
-            ORDER BY attempts + feedback_count DESC, cost_nano_usd DESC, key_id, policy, worker, task_type, model_name, provider
+            ORDER BY attempts + feedback_count DESC, cost_nano_usd DESC, key_id, policy, worker, task_type, complexity, model_name,
+                provider
         ) AS nth
     FROM measured
 ), bounded AS (
     SELECT
-        window_start, workspace, key_id, policy, model_name, provider,
+        window_start, workspace, key_id, policy, complexity, model_name, provider,
         CASE WHEN nth > %(of_workspace)s AND worker <> '' THEN %(other)s::text ELSE worker END AS worker,
         CASE WHEN nth > %(of_workspace)s AND task_type <> '' THEN %(other)s::text ELSE task_type END AS task_type,
         requests, attempts, successes, failures, blameless, without_cost, response_time_count, response_time_sum_ms,
         input_tokens, output_tokens, timed_tokens, generation_ms, feedback_count, feedback_successes, feedback_reward,
         cost_nano_usd,
         row_number() OVER (
-            PARTITION BY window_start ORDER BY nth, attempts DESC, workspace, key_id, policy, worker, task_type, model_name, provider
+            PARTITION BY window_start
+            ORDER BY nth, attempts DESC, workspace, key_id, policy, worker, task_type, complexity, model_name, provider
         ) AS nth_of_all
     FROM ranked
 )
 INSERT INTO public.usage_roll_ups (
-    window_start, id, workspace, key_id, policy, worker, task_type, model_name, provider, requests, attempts, successes, failures,
-    blameless, without_cost, response_time_count, response_time_sum_ms, input_tokens, output_tokens, timed_tokens,
+    window_start, id, workspace, key_id, policy, worker, task_type, complexity, model_name, provider, requests, attempts, successes,
+    failures, blameless, without_cost, response_time_count, response_time_sum_ms, input_tokens, output_tokens, timed_tokens,
     generation_ms, feedback_count, feedback_successes, feedback_reward, cost_nano_usd
 )
 SELECT
-    window_start, centralcloud.usage_key(ARRAY[workspace, key_id, policy, worker, task_type, model_name, provider]), workspace, key_id,
-    policy, worker, task_type, model_name, provider, sum(requests), sum(attempts), sum(successes), sum(failures), sum(blameless),
-    sum(without_cost), sum(response_time_count), sum(response_time_sum_ms), sum(input_tokens), sum(output_tokens),
+    window_start, centralcloud.usage_key(ARRAY[workspace, key_id, policy, worker, task_type, model_name, provider, complexity]),
+    workspace, key_id, policy, worker, task_type, complexity, model_name, provider, sum(requests), sum(attempts), sum(successes),
+    sum(failures), sum(blameless), sum(without_cost), sum(response_time_count), sum(response_time_sum_ms), sum(input_tokens), sum(output_tokens),
     sum(timed_tokens), sum(generation_ms), sum(feedback_count), sum(feedback_successes), sum(feedback_reward),
     sum(cost_nano_usd)
 FROM (
     SELECT
-        window_start, model_name, provider, requests, attempts, successes, failures, blameless, without_cost,
+        window_start, complexity, model_name, provider, requests, attempts, successes, failures, blameless, without_cost,
         response_time_count, response_time_sum_ms, input_tokens, output_tokens, timed_tokens, generation_ms, feedback_count,
         feedback_successes, feedback_reward, cost_nano_usd,
         CASE WHEN nth_of_all > %(of_all)s AND workspace <> '' THEN %(other)s::text ELSE workspace END AS workspace,
@@ -147,4 +149,4 @@ FROM (
         CASE WHEN nth_of_all > %(of_all)s AND task_type <> '' THEN %(other)s::text ELSE task_type END AS task_type
     FROM bounded
 ) AS kept
-GROUP BY window_start, workspace, key_id, policy, worker, task_type, model_name, provider;
+GROUP BY window_start, workspace, key_id, policy, worker, task_type, complexity, model_name, provider;

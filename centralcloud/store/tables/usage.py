@@ -1,4 +1,4 @@
-"""Tables of use: sums by workspace, key, policy, worker, task type and model, which maintenance makes from the records."""
+"""Use: sums by workspace, key, policy, worker, task, complexity and model, which maintenance makes of records."""
 
 from sqlalchemy import (
     BigInteger,
@@ -44,6 +44,7 @@ usage_roll_ups = Table(
     Column("task_type", String, nullable=False),
     Column("model_name", String, nullable=False),
     Column("provider", String, nullable=False),
+    Column("complexity", String, nullable=False, server_default=""),
     PrimaryKeyConstraint("window_start", "id"),
 )
 Index("idx_usage_roll_ups_workspace", usage_roll_ups.c.workspace, usage_roll_ups.c.window_start)

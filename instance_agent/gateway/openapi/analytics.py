@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from centralcloud.contracts import COMPLEXITIES
 from instance_agent.gateway.openapi.operation import Operation
 
 _OWN: Final = "A key of a workspace sees its own workspace alone."
@@ -41,7 +42,7 @@ ANALYTICS_OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("GET", "/api/analytics/recommendations"): _report(
         "Recommend models and warn of budgets that end early",
         "Recommendations",
-        "Each with the numbers that it is computed from.",
+        "Each with the numbers that it is computed from. Models are compared at tasks of one complexity.",
         query={"timeRange": f"{_RANGE}30d."},
     ),
     ("GET", "/api/analytics/budgets"): _report(
@@ -237,9 +238,9 @@ ANALYTICS_SCHEMAS: Final[Mapping[str, Any]] = {
         recommendations=_list(
             _object(
                 "kind text numbers",
-                kind={"enum": ["cheaper_model", "avoid_model", "budget_ends"]},
+                kind={"enum": ["cheaper_model", "better_model", "budget_ends"]},
                 text=_TEXT,
-                taskType=_nullable(_TEXT),
+                complexity={"enum": list(COMPLEXITIES)},
                 modelId=_TEXT,
                 insteadModelId=_TEXT,
                 saving=_NUMBER,

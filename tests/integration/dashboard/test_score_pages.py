@@ -6,14 +6,18 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
+from support.events import an_event
+from support.maintenance import ingest
 from support.servers import execute
 
 from centralcloud.dashboard.pages import pair, scores
 from centralcloud.dashboard.reader.lookups import Lookups
 from centralcloud.dashboard.reader.snapshot import Snapshot
+from centralcloud.dashboard.sources.pair import PAIR_OUTCOMES, InstanceOutcomes, Outcomes, PairState
 from centralcloud.dashboard.web.assets import Assets
 from centralcloud.dashboard.web.page import Models, Page, PageContext, PageError
 from centralcloud.dashboard.web.rendering import Renderer
+from centralcloud.monitoring.reports import score_history
 from centralcloud.runtime.postgres.database import Database
 
 _HOSTILE = "<script>alert('x')</script>"
@@ -194,3 +198,47 @@ def test_a_pair_without_a_score_shows_what_its_instances_report(database: Databa
     _, html = show(database, pair.PAGE, model="new", complexity="simple")
     assert "No score was published for it yet. Instances report 2.50." in html
     assert "No rule has scored this pair yet" in html
+
+
+@pytest.mark.usefixtures("learned")
+def test_the_history_of_the_command_names_an_alarm_once_as_the_page_does(database: Database) -> None:
+    with database.transaction() as connection:
+        rows = score_history(connection, model="ace", complexity="simple", limit=100)
+    kinds = {row["version"]: row["kind"] for row in rows}
+    assert [version for version, kind in kinds.items() if kind == "alarm"] == [21]
+    assert kinds.pop(50) == "pin"
+    assert set(kinds.values()) == {"alarm", "steady"}, "the other rows of the window moved by outcomes"
+
+
+@pytest.mark.usefixtures("learned")
+def test_kinds_of_failures_say_their_time_where_they_are_not_those_of_the_day(
+    database: Database, database_url: str
+) -> None:
+    def outcomes() -> Outcomes:
+        with database.transaction() as connection:
+            return PAIR_OUTCOMES.read(connection, "ace", "simple")
+
+    failed = {"selected_model": "ace", "complexity": "simple", "outcome": "failure"}
+    ingest(database, database_url, [an_event("i-1", error_kind="timeout", **failed), an_event("i-1", **failed)])
+    found, html = outcomes(), show(database, pair.PAGE, model="ace", complexity="simple")[1]
+    assert (found.errors, found.errors_since) == ((("", 1), ("timeout", 1)), None)
+    assert re.search(r"<h3>Failures by kind</h3>.*Timeout.*>1<", html, re.DOTALL)
+
+    execute(
+        database_url,
+        """
+        INSERT INTO routing_records (timestamp, instance_id, complexity, model, provider, score, outcome, slice_no)
+        SELECT now(), 'i-2', 'complex', 'other', 'p', 1, 'routed', 1 FROM generate_series(1, 20000)
+        """,
+    )
+    found = outcomes()
+    assert found.errors == ()
+    assert found.errors_since is not None
+    shown = pair.outcomes_view(
+        found._replace(instances=(InstanceOutcomes("i-1", 5, 1, 1),)),
+        PairState(None, (), None, None, None, None, None, None, None, ()),
+        {},
+    )
+    html = Renderer(Assets(), [pair.PAGE]).fragment(pair.PAGE, "outcomes", shown, ZoneInfo("UTC"))
+    assert re.search(r"<h3>Failures by kind since <time", html)
+    assert "None since then: the 2 failures of the 24 hours came before." in html

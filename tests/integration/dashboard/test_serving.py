@@ -96,6 +96,15 @@ def test_an_unknown_address_names_the_pages(dashboard: Dashboard) -> None:
     assert "<script>alert" not in html
 
 
+def test_a_page_of_the_documentation_is_served_with_its_sections(dashboard: Dashboard) -> None:
+    status, headers, text = fetch(dashboard, "/docs/explanation/learning.md")
+    assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert 'id="step-1-window"' in text
+    status, _, text = fetch(dashboard, "/docs/%2e%2e/pyproject.toml", encoded=True)
+    assert status == 404
+    assert "hatchling" not in text
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 def test_a_page_is_only_read(dashboard: Dashboard, method: str) -> None:
     assert fetch(dashboard, "/", method)[0] in (401, 403, 405)

@@ -156,10 +156,10 @@ def test_days_are_those_of_utc_and_the_budget_counts_the_whole_fleet(fleet: str,
 def test_recommendations_are_those_of_the_command(fleet: str, database: Database) -> None:
     events = []
     for model, cost in (("opus", 1_000_000), ("gpt-4o", 100_000)):
-        for _ in range(30):
+        for _ in range(250):
             good = {"outcome": "success", "cost_nano_usd": cost, "input_tokens": 10, "output_tokens": 10}
             events += attempt("instance-1", a_request_id(), 1, model, "reasoning", **good)
-    for _ in range(20):
+    for _ in range(150):
         request_id = a_request_id()
         bad = {"outcome": "failure", "error_kind": "provider"}
         events += attempt("instance-2", request_id, 1, "qwen", None, **bad)
@@ -174,6 +174,6 @@ def test_recommendations_are_those_of_the_command(fleet: str, database: Database
     assert [(each["kind"], each["message"]) for each in found[:-1]] == [(each["kind"], each["text"]) for each in shown]
     cheaper = next(each for each in found if each["kind"] == "cheaper_model")
     assert (cheaper["numbers"]["modelId"], cheaper["numbers"]["insteadModelId"]) == ("opus", "gpt-4o")
-    assert cheaper["numbers"]["savingNanoUsd"] == 30 * 900_000
+    assert cheaper["numbers"]["savingNanoUsd"] == 250 * 1_000_000 + 150 - 400 * 100_000
     assert found[-1]["kind"] == "local_models"
-    assert found[-1]["numbers"] == {"escalated": 20, "requests": 80}
+    assert found[-1]["numbers"] == {"escalated": 150, "requests": 650}

@@ -237,13 +237,14 @@ def test_a_fall_stays_an_open_finding_until_the_recovery(database: Database, dat
         assert learn(98, 2) == []
     (message,) = learn(40, 60)
     assert message == (
-        "the success rate of gpt-4o for complex tasks fell from 0.98 to 0.40 (G 92, over 13); it is 0.40 now"
+        "the success rate of gpt-4o for complex tasks fell from 0.98 to 0.40 (log-likelihood ratio 92; chance "
+        "explains up to 13); it is 0.40 now"
     )
     (message,) = learn(5, 95)
-    assert message.startswith("the success rate of gpt-4o for complex tasks fell from 0.98 to 0.05 (G "), (
+    assert message.startswith("the success rate of gpt-4o for complex tasks fell from 0.98 to 0.05 (log-"), (
         "noticed in two steps: reported from where it began"
     )
     (message,) = learn(30, 0)
-    assert message.startswith("the success rate of gpt-4o for complex tasks rose from 0.05 to 1.00 (G ")
+    assert message.startswith("the success rate of gpt-4o for complex tasks rose from 0.05 to 1.00 (log-")
     assert learn(69, 1) == [], "a hundred outcomes since the rise"
     assert execute(database_url, "SELECT count(*) FROM findings") == [(1,)], "one from its fall to its recovery"

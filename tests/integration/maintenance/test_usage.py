@@ -18,7 +18,7 @@ from support.servers import execute
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.query import Query
 from instance_agent.analytics import reports
-from instance_agent.analytics.usage import GROUPS, Group, Scope, Use, read_escalations, read_usage
+from instance_agent.analytics.usage import GROUPS, Group, Scope, Use, read_escalations, read_model_use, read_usage
 
 COLUMNS: dict[Group, str] = {
     "workspace": "workspace", "key": "key_id", "policy": "policy", "worker": "worker", "task": "task_type", "model": "model",
@@ -327,3 +327,35 @@ def test_the_newest_requests_are_those_of_the_workspace(database: Database, data
     }  # fmt: skip
     assert [each["requestId"] for each in everything] == [other, failed]
     assert [(each["requestId"], each["status"]) for each in newest] == [(other, "no_outcome")]
+
+
+def test_models_are_summed_by_the_complexity_of_their_tasks(database: Database, database_url: str) -> None:
+    labels = {
+        "workspace": "acme",
+        "key_id": "k1",
+        "policy": "code",
+        "worker": "w1",
+        "task_type": "chat",
+        "model": "opus",
+    }
+    calls = [("simple", 5, 100), ("complex", 7, 1_000)]
+    events = [
+        event | {"routing_decision": event["routing_decision"] | {"complexity": complexity}}
+        for complexity, count, nano in calls
+        for _ in range(count)
+        for event in a_call(labels, nano)
+    ]
+    ingest(database, database_url, events)
+    for _ in range(2):
+        maintain(database)
+        with database.transaction() as connection:
+            found = read_model_use(connection, Scope(*ALL))
+            assert read_model_use(connection, Scope(*ALL, workspace="other")) == []
+        assert [(each.complexity, each.model, each.attempts, each.successes, each.cost_nano_usd) for each in found] == [
+            ("complex", "opus", 7, 7, 7_000),
+            ("simple", "opus", 5, 5, 500),
+        ]
+    execute(database_url, "UPDATE usage_roll_ups SET complexity = '' WHERE complexity = 'simple'")
+    with database.transaction() as connection:
+        found = read_model_use(connection, Scope(*ALL))
+    assert [each.complexity for each in found] == ["complex"], "sums of older workers are in no comparison"

@@ -7,7 +7,7 @@ SELECT
 FROM public.model_score_history h
 CROSS JOIN LATERAL (
     -- A later window with a change at its start: the alarm was raised by this version.
-    SELECT h.kind <> 'steady' AND h.reason LIKE '%%the mean changed then%%' AND h.window_start > (
+    SELECT h.reason LIKE '%%the mean changed then%%' AND h.window_start > (
         SELECT p.window_start
         FROM public.model_score_history p
         WHERE p.model_name = h.model_name AND p.complexity_level = h.complexity_level AND p.version < h.version

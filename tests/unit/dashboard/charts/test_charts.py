@@ -185,7 +185,7 @@ def test_a_model_without_a_cost_is_in_the_table_alone() -> None:
     markup = charts.frontier([charts.CostPanel("simple", found)], label="x")
     assert "b" not in texts(drawing(markup, "wide"))
     assert [row[1:] for row in rows(markup)] == [
-        ["a (leads)", "yes", "1¢", "90.0%", "50.0%"],
+        ["a (most tasks)", "yes", "1¢", "90.0%", "50.0%"],
         ["b", "no", "–", "90.0%", "50.0%"],
     ]
 
@@ -267,3 +267,9 @@ def test_every_class_of_a_drawing_is_in_the_style_sheet_and_no_color_is_anywhere
     defined = set(re.findall(r"\.([a-z][a-z0-9-]*)", css))
     assert used <= defined
     assert not re.search(r"#(?!fff;)[0-9a-f]{3}", css)
+
+
+def test_the_reason_of_a_part_is_not_cut_on_a_wide_page() -> None:
+    text = "over 99.9% of 1,234,567 outcomes, between over 99.9% and over 99.9%"
+    wide = drawing(charts.parts([charts.Part("Success", 4.9, text)], total=4.9, label="x"), "wide")
+    assert text in "".join(wide.itertext())

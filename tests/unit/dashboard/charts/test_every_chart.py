@@ -44,7 +44,7 @@ def test_intervals_keep_the_rules(found: list[charts.Interval], title: str, pane
     markup = charts.intervals([charts.Panel(title, found)] * panels, label=title)
     check(markup)
     shown = sorted(
-        [visible(title), visible(row.name) + (" (leads)" if row.leads else ""), numbers.percent(row.mean)]
+        [visible(title), visible(row.name) + (" (most tasks)" if row.leads else ""), numbers.percent(row.mean)]
         for row in found
     )
     assert sorted(row[:3] for row in rows(markup)) == sorted(shown * panels)

@@ -1,6 +1,7 @@
 """The page Money: the answer, what is unknown, the choices of the address."""
 
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -49,6 +50,12 @@ def test_the_heading_answers() -> None:
     )
     complex_only = built(some_money(*PAIRS), complexity="complex")["spend"].heading
     assert complex_only == "$48.96 on complex tasks in the last 24 hours, +2% on the day before"
+
+
+def test_the_page_says_as_of_when_its_amounts_are() -> None:
+    renderer = Renderer(Assets(), [page.PAGE])
+    html = str(renderer.fragment(page.PAGE, "spend", built(some_money(*PAIRS))["spend"], ZoneInfo("Asia/Kathmandu")))
+    assert re.search(r"As of <time[^>]*>30 Nov 17:45</time>", html)
 
 
 def test_the_overview_says_the_same_amount() -> None:

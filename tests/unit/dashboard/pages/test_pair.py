@@ -46,7 +46,7 @@ def test_badges_say_what_fixes_the_score() -> None:
     traffic = [PairTraffic(NOW, "a", "simple", 10, 9, 1)]
     shown = heading("a", "simple", state, traffic, {"simple", "complex"}, NOW)
     assert [badge.text for badge in shown.badges] == [
-        "leads",
+        "got the most simple tasks since",
         "pinned at 4.500 until",
         "held after a rollback",
         "retired",

@@ -45,7 +45,7 @@ def test_of_a_hundred_models_those_with_most_traffic_are_shown_and_the_rest_is_w
     shown = known(estimates, traffic, {}, "adaptive")
     assert shown.hidden == 100 - MOST_MODELS
     assert shown.hidden_share == 0.0
-    assert "m099 leads simple tasks with 90.0%" in str(shown.charts[0].drawing)
+    assert "m099 gets 90.0% of the simple tasks, with 90.0%" in str(shown.charts[0].drawing)
     everything = known(estimates, traffic, {"models": "all"}, "adaptive")
     assert [chart.title for chart in everything.charts] == [
         "Models 1 to 40 by traffic",

@@ -140,7 +140,7 @@ def test_the_worst_signal_comes_first_and_heads_the_page() -> None:
     verdict = verdict_of(fleet=a_fleet(behind=5, furthest_behind="a", versions_behind=1), findings=findings)
     assert [each.state for each in verdict.signals] == ["bad", "look", "look"]
     assert verdict.headline == "Provider fails"
-    assert verdict.text.endswith("succeed. down")
+    assert verdict.text.endswith("succeed. Down.")
     two = verdict_of(fleet=a_fleet(workers=0), findings=findings)
     assert two.headline == "2 things are broken"
 
@@ -160,3 +160,11 @@ def test_a_finding_leads_to_what_it_is_about() -> None:
     assert verdict_of(findings=(liar,)).signals[0].url == "/fleet?instance=eu+1%262"
     other = a_finding(details="{}")
     assert verdict_of(findings=(other,)).signals[0].url == "/incidents#finding-7"
+
+
+def test_the_verdict_is_made_of_sentences_without_statistics() -> None:
+    message = "the success rate of ember for complex tasks fell from 0.98 to 0.40 (G 139, over 17); it is 0.41 now"
+    text = verdict_of(findings=(a_finding(kind="change_alarm", message=message),)).text
+    assert text.endswith("succeed. The success rate of ember for complex tasks fell from 0.98 to 0.40; it is 0.41 now.")
+    name = verdict_of(findings=(a_finding(message="ember took 9,000 ms on average"),)).text
+    assert name.endswith("succeed. ember took 9,000 ms on average."), "a name keeps its letters"

@@ -5,7 +5,14 @@ from pathlib import Path
 
 from support.repository import REPOSITORY
 
-from centralcloud.dashboard.pages.words import FINDING_KINDS, finding_guide, finding_state, finding_title, pair_words
+from centralcloud.dashboard.pages.words import (
+    FINDING_KINDS,
+    finding_guide,
+    finding_state,
+    finding_title,
+    pair_words,
+    sentence,
+)
 
 
 def test_every_kind_of_finding_of_the_reference_has_a_title_and_no_other_has() -> None:
@@ -39,3 +46,18 @@ def test_a_finding_is_as_urgent_as_its_share_of_the_traffic() -> None:
 def test_only_a_complexity_makes_a_pair_of_a_subject() -> None:
     assert pair_words("a/b/complex") == "a/b for complex tasks"
     assert pair_words("host/7") == "host/7"
+
+
+def test_a_message_becomes_a_sentence() -> None:
+    assert sentence("half of them fail") == "Half of them fail."
+    assert sentence("atlas is slow", ["atlas"]) == "atlas is slow."
+    long = "it rose (log-likelihood ratio 15; chance explains up to 10)"
+    assert sentence(long) == "It rose."
+    assert sentence(long, statistics=True) == "It rose (log-likelihood ratio 15; chance explains up to 10)."
+    assert sentence("(62.8%): 3 expected!") == "(62.8%): 3 expected!"
+
+
+def test_words_that_pages_use_without_a_definition_stand_in_the_glossary() -> None:
+    glossary = (REPOSITORY / "docs/reference/glossary.md").read_text()
+    for word in ("frontier", "G", "leader", "finding", "pin", "hold", "probe", "shadow rule"):
+        assert f"\n| {word} |" in glossary, word

@@ -319,6 +319,24 @@ def test_the_kind_and_the_reason_explain_a_score() -> None:
     assert score.reason.endswith("; without the quarantined i-1, i-2")
 
 
+def test_the_kind_says_what_moved_the_score_in_this_run_and_not_what_began_its_window() -> None:
+    slices, states, kinds = [{A: of(100, 90)}] * 20, {}, []
+    for _ in range(6):
+        result = NO_COSTS.evaluate(evidence_of(slices), states)
+        states, slices = result.states, [*slices, {A: of(100, 50)}]
+        (score,) = result.scores
+        kinds.append((score.kind, bool(result.alarms), "the mean changed then" in score.reason))
+    assert ("alarm", True, True) in kinds
+    assert kinds[-1] == ("steady", False, True), "the alarm began the window, and did not move the score again"
+
+    states, kinds = {}, []
+    for excluded in (["i-1"], ["i-1"], [], ["i-1", "i-2"], ["i-2"]):
+        result = NO_COSTS.evaluate(evidence_of([{A: of(100, 90)}], excluded=excluded), states)
+        states = result.states
+        kinds.append(result.scores[0].kind)
+    assert kinds == ["quarantine", "steady", "steady", "quarantine", "steady"]
+
+
 def random_slices(seed: int) -> list[Slice]:
     rng = np.random.default_rng(seed)
     pairs = [(model, complexity) for model in "abc" for complexity in ("simple", "complex")]
