@@ -79,9 +79,7 @@ def worth_of(complexity: str, rows: Sequence[Weighed], scores: Mapping[str, floa
     weighed = sum(each.weighed for each in rows)
     if weighed < LEAST_WEIGHED * outcomes:
         known = percent(weighed / outcomes)
-        return unknown(
-            f"only {known} of the outcomes have the probability recorded with which the router chose (propensity)"
-        )
+        return unknown(f"only {known} of the outcomes have a propensity, the probability of the router's choice")
     row = next((each for each in rows if each.model == leader), None)
     effective = row.weight**2 / row.squared_weight if row is not None and row.squared_weight else 0.0
     if row is None or effective < LEAST_EFFECTIVE:

@@ -45,7 +45,7 @@ def test_unequal_propensities_are_weighed() -> None:
         (
             [row("old", 60, 40, 0.1, weighed=0), row("new", 9, 1, 0.9, weighed=0)],
             SCORES,
-            "only 0.0% of the outcomes have the probability recorded",
+            "only 0.0% of the outcomes have a propensity",
         ),
         (
             [row("old", 6, 4, 0.1), row("new", 9, 1, 0.9)],
