@@ -114,6 +114,8 @@
       root.dataset.scheme = dark ? "light" : "dark";
       try { localStorage.setItem("scheme", root.dataset.scheme); } catch { /* for this page only */ }
     };
+    const here = document.querySelector(".top nav [aria-current]"), bar = here && here.parentElement;
+    if (bar) bar.scrollLeft = here.offsetLeft - bar.offsetLeft - (bar.clientWidth - here.offsetWidth) / 2;
     prepare(document);
     heard = Date.now();
     connect();
