@@ -73,7 +73,7 @@
   };
   const prepare = (within) => { refreshTimes(within); copyable(within); };
 
-  const words = { live: "live", unavailable: "database unavailable", starting: "starting", reconnecting: "reconnecting", stale: "stale" };
+  const words = { live: "live", unavailable: "no new data", starting: "starting", reconnecting: "reconnecting", stale: "stale" };
   const show = (state) => {
     document.body.dataset.state = state;
     const place = document.getElementById("state");
