@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 from zoneinfo import ZoneInfo
 
 from aiohttp import web
@@ -49,6 +49,8 @@ _READ_SECONDS: Final = 1.0
 _LOOK_SECONDS: Final = 0.01
 #: A value of a form, or of the address: names of models and addresses of pages are shorter.
 _LONGEST: Final = 4096
+#: Fields that are good for one login and one sending.
+_OF_ONE_LOGIN: Final = frozenset({"token", "form", "seen", "do"})
 _TOO_OLD: Final = (
     "The form was too old, or of an earlier start of the dashboard. Nothing was changed. Below is what it would do now."
 )
@@ -132,6 +134,8 @@ class ActionPages:
         except PageError as error:
             return self._render_error(request, error)
         form = await request.post()
+        if known(request).viewer.name is None and self._access.users.exists:
+            return self._ended(request, _texts(form))
         check_change(request, form)
         asked = self._asked(request, action, form)
         if asked.form.get("do") == "show":
@@ -154,6 +158,17 @@ class ActionPages:
             title = "It is not known whether the change was made"
             return self._render_error(request, PageError(503, title, text, command="centralcloud history"))
         return await self._page(asked, outcome)
+
+    def _ended(self, request: web.Request, form: Form) -> web.StreamResponse:
+        """Refuse a form whose login has ended, and lead to the login and back to what was typed."""
+        typed = {name: value for name, value in form.items() if name not in _OF_ONE_LOGIN}
+        path = request.rel_url.raw_path
+        # An address has a limit: without the reason, the longest text, it is far from that.
+        addresses = (f"{path}?{urlencode(each)}" for each in (typed, {**typed, "reason": ""}))
+        again = next((each for each in addresses if local_path(each) == each), path)
+        text = "Nothing was changed. Log in again: the form then has what you typed."
+        link = ("Log in", login_path(again))
+        return self._render_error(request, PageError(401, "Your login has ended", text, link=link))
 
     async def _perform(self, asked: Asked) -> Outcome:
         """Perform an action, and keep the notice for the viewer's next page."""
