@@ -237,7 +237,7 @@ def _signal(finding: Finding) -> tuple[State, str, str, str]:
 
 
 def _is_on_its_way(each: Instance) -> bool:
-    """Return whether the versions that an instance lacks are those of the last seconds: they are no lag."""
+    """Return whether the versions that an instance lacks are those of the last seconds: they are not a lag."""
     return not each.is_behind and not each.is_silent
 
 

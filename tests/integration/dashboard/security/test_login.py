@@ -102,7 +102,7 @@ def test_wrong_tries_of_others_keep_no_operator_out_of_a_browser_that_is_known(b
     assert browser.log_in("ada").status == 303
 
 
-def test_the_mark_of_a_browser_is_no_login_and_ends_with_the_password(browser: Browser, users_file: Path) -> None:
+def test_the_mark_of_a_browser_is_not_a_login_and_ends_with_the_password(browser: Browser, users_file: Path) -> None:
     browser.log_in("ada")
     session, mark = sorted(browser.cookies, key=len)
     assert mark == f"{session}-known"
@@ -217,7 +217,7 @@ def test_a_logout_needs_the_token_and_ends_the_session(browser: Browser) -> None
     assert browser.get("/scores").status == 200
     answer = browser.post("/logout", {"token": browser.token()})
     assert (answer.status, answer.location) == (303, "/login")
-    assert list(browser.cookies) == ["centralcloud-session-known"], "a mark of the browser, which is no login"
+    assert list(browser.cookies) == ["centralcloud-session-known"], "a mark of the browser, which is not a login"
     browser.cookies = before
     assert browser.get("/scores").status == 303
 
