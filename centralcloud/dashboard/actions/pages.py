@@ -18,7 +18,6 @@ from centralcloud.dashboard.actions.once import FullError, Notices, OnceForms
 from centralcloud.dashboard.actions.operator_database import THREADS, OperatorDatabase
 from centralcloud.dashboard.actions.pairs import SUBJECT
 from centralcloud.dashboard.actions.performing import ACT_SECONDS, Outcome, Refused, Unknown, outcome_of
-from centralcloud.dashboard.actions.registry import ACTIONS
 from centralcloud.dashboard.pages.addresses import pair_url
 from centralcloud.dashboard.reader.lookups import Lookups
 from centralcloud.dashboard.reader.reader import Reader
@@ -92,6 +91,8 @@ class ActionPages:
     ) -> None:
         """Create them; without `operators` each says how to have actions."""
         self._operators = operators
+        if operators is not None:
+            _actions()  # here, so that no viewer waits for the import
         self._readers = readers
         self._reader = reader
         self._lookups = lookups
@@ -257,9 +258,10 @@ class ActionPages:
         Raises:
             PageError: there is none.
         """
-        action = ACTIONS.get(request.match_info["name"])
+        actions = _actions()
+        action = actions.get(request.match_info["name"])
         if action is None:
-            raise PageError(404, "No such action", f"The actions are {', '.join(ACTIONS)}.")
+            raise PageError(404, "No such action", f"The actions are {', '.join(actions)}.")
         if self._operators is None:
             text = f"{_SETTING} is not set: expected the database with the role of operators. The same as a command:"
             raise PageError(404, "This dashboard has no actions", text, command=action.command(_texts(request.query)))
@@ -278,6 +280,13 @@ class ActionPages:
         if set(SUBJECT) <= form.keys():
             return pair_url(form["model"], form["complexity"])
         return action.page
+
+
+def _actions() -> Mapping[str, Action]:
+    """Return the actions. They bring ingest and the rules, three MiB, which a dashboard without actions does not need."""
+    from centralcloud.dashboard.actions.registry import ACTIONS
+
+    return ACTIONS
 
 
 def _path_of(address: str, front: Front) -> str:

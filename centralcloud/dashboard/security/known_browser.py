@@ -1,9 +1,9 @@
 """Browsers in which a user has logged in before: wrong tries of others do not keep them out.
 
 Without this mark, an attacker who tries wrong passwords under the name of an operator, behind the same proxy, would use up
-the tries of the operator, too. A marked browser has tries of its own (OWASP: device cookies). The mark is not a login: it needs
-the password as well. It is signed with the hash of the password, so that it needs no memory, outlives a restart, and ends
-when the password is changed.
+the tries of the operator, too. A marked browser has tries of its own (OWASP: device cookies). The mark does not log in:
+the password is needed as well. It is signed with the hash of the password, so that it needs no memory, outlives a restart,
+and ends when the password is changed.
 """
 
 import hashlib

@@ -239,6 +239,13 @@ def test_the_daemon_alone_imports_nothing_of_the_pages(tmp_path: Path) -> None:
     assert not {name for name in imported if name.startswith("centralcloud.dashboard.web")}
 
 
+def test_the_pages_alone_import_nothing_of_ingest_the_rules_and_the_daemon() -> None:
+    heavy = ("centralcloud.ingest", "centralcloud.learning.rules", "centralcloud.settings", "apscheduler")
+    code = f"import centralcloud.dashboard.program, sys; print([each for each in {heavy} if each in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
 def test_the_demo_takes_another_port_where_that_of_the_dashboard_is_taken(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
