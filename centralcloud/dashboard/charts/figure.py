@@ -51,7 +51,8 @@ def _keys(drawing: Drawing) -> str:
     if not drawing.keys:
         return ""
     keys = "".join(
-        f"<li><b>{key.number}</b> {safe(key.name)} <small>{safe(key.values)}</small></li>" for key in drawing.keys
+        f"<li><strong>{key.number}</strong> {safe(key.name)} <small>{safe(key.values)}</small></li>"
+        for key in drawing.keys
     )
     return f'<ul class="keys {drawing.size.name.lower()}">{keys}</ul>'
 
