@@ -11,6 +11,8 @@ from centralcloud.runtime.wording import age, ago, counted
 
 #: Three heartbeats: a worker that was not seen for longer has stopped.
 WORKER_SECONDS: Final = 180.0
+#: One heartbeat and a half: a worker that was not seen for longer has missed one.
+LATE_WORKER_SECONDS: Final = 90.0
 #: Intervals of the learner after which it is late.
 _LATE_INTERVALS: Final = 3
 #: A learner with a very short interval is not late before: a run takes time, too.

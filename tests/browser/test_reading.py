@@ -23,6 +23,10 @@ _OVERFLOWING = """() => {
   }
   return found.slice(-4);
 }"""
+#: Parts that scroll sideways, and texts that reach out of their card, but for those in closed details.
+_CUT_OFF = """() => [...document.querySelectorAll("main [data-scrolls], main .card, main .badge")]
+  .filter((each) => each.checkVisibility() && !each.closest("details") && each.scrollWidth > each.clientWidth + 1)
+  .map((each) => `${each.className}: ${each.textContent.trim().slice(0, 60)}`)"""
 #: Visible text that is smaller than 11 px on the screen, also that of a drawing which is scaled.
 _SMALL_TEXT = """() => {
   const found = new Set();
@@ -65,6 +69,27 @@ def test_no_page_is_wider_than_its_window(site: Site, visit: Visit) -> None:
             if overflowing := page.evaluate(_OVERFLOWING):
                 found[path, width] = overflowing
     assert not found
+
+
+def test_on_a_phone_no_table_is_cut_off(site: Site, visit: Visit) -> None:
+    """A table that scrolls sideways hides its numbers; on a phone nothing tells that there are more."""
+    page, found = visit.context(viewport={"width": 390, "height": 844}).new_page(), {}
+    for path in site.paths():
+        page.goto(site.url + path)
+        if cut := page.evaluate(_CUT_OFF):
+            found[path] = cut
+    assert not found
+
+
+@pytest.mark.parametrize("has_script", [True, False])
+def test_on_a_phone_the_navigation_shows_the_page_that_is_open(day: Site, visit: Visit, has_script: bool) -> None:
+    page = visit.context(viewport={"width": 390, "height": 844}, java_script_enabled=has_script).new_page()
+    for path in day.paths():
+        page.goto(day.url + path)
+        box = page.locator(".top nav [aria-current]").bounding_box()
+        assert box is not None
+        assert box["x"] >= -1, path
+        assert box["x"] + box["width"] <= 391, path
 
 
 def test_no_text_is_smaller_than_11_pixels(day: Site, visit: Visit) -> None:

@@ -141,6 +141,6 @@ class Visit:
 
 def wait_for_state(page: Any, state: str, *, within_seconds: float = 10.0) -> None:
     """Wait until a page says that it is in a state. The word ``live`` comes only from a message of its socket."""
-    words = {"unavailable": "database unavailable"}
+    words = {"unavailable": "no new data"}
     state_of_page = f'body[data-state="{state}"] #state:text-is("{words.get(state, state)}")'
     page.wait_for_selector(state_of_page, timeout=1000 * within_seconds, state="attached")

@@ -56,6 +56,16 @@ def titles(svg: Element) -> list[str]:
     return [title.text or "" for title in svg.iter("title")]
 
 
+def keys(markup: str, kind: str) -> dict[int, str]:
+    """Return the names below the drawing of a size, by their numbers."""
+    found = {}
+    for listed in parse(markup).iter("ul"):
+        if kind in listed.get("class", "").split():
+            for entry in listed.iter("li"):
+                found[int(entry[0].text or "")] = (entry[0].tail or "").strip()
+    return found
+
+
 def of_class(svg: Element, element: str, kind: str) -> list[Element]:
     """Return the elements that have a class."""
     return [each for each in svg.iter(element) if kind in each.get("class", "").split()]

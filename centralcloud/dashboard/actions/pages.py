@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 from zoneinfo import ZoneInfo
 
 from aiohttp import web
@@ -18,7 +18,6 @@ from centralcloud.dashboard.actions.once import FullError, Notices, OnceForms
 from centralcloud.dashboard.actions.operator_database import THREADS, OperatorDatabase
 from centralcloud.dashboard.actions.pairs import SUBJECT
 from centralcloud.dashboard.actions.performing import ACT_SECONDS, Outcome, Refused, Unknown, outcome_of
-from centralcloud.dashboard.actions.registry import ACTIONS
 from centralcloud.dashboard.pages.addresses import pair_url
 from centralcloud.dashboard.reader.lookups import Lookups
 from centralcloud.dashboard.reader.reader import Reader
@@ -49,6 +48,8 @@ _READ_SECONDS: Final = 1.0
 _LOOK_SECONDS: Final = 0.01
 #: A value of a form, or of the address: names of models and addresses of pages are shorter.
 _LONGEST: Final = 4096
+#: Fields that are good for one login and one sending.
+_OF_ONE_LOGIN: Final = frozenset({"token", "form", "seen", "do"})
 _TOO_OLD: Final = (
     "The form was too old, or of an earlier start of the dashboard. Nothing was changed. Below is what it would do now."
 )
@@ -90,6 +91,8 @@ class ActionPages:
     ) -> None:
         """Create them; without `operators` each says how to have actions."""
         self._operators = operators
+        if operators is not None:
+            _actions()  # here, so that no viewer waits for the import
         self._readers = readers
         self._reader = reader
         self._lookups = lookups
@@ -132,6 +135,8 @@ class ActionPages:
         except PageError as error:
             return self._render_error(request, error)
         form = await request.post()
+        if known(request).viewer.name is None and self._access.users.exists:
+            return self._ended(request, _texts(form))
         check_change(request, form)
         asked = self._asked(request, action, form)
         if asked.form.get("do") == "show":
@@ -154,6 +159,17 @@ class ActionPages:
             title = "It is not known whether the change was made"
             return self._render_error(request, PageError(503, title, text, command="centralcloud history"))
         return await self._page(asked, outcome)
+
+    def _ended(self, request: web.Request, form: Form) -> web.StreamResponse:
+        """Refuse a form whose login has ended, and lead to the login and back to what was typed."""
+        typed = {name: value for name, value in form.items() if name not in _OF_ONE_LOGIN}
+        path = request.rel_url.raw_path
+        # An address has a limit: without the reason, the longest text, it is far from that.
+        addresses = (f"{path}?{urlencode(each)}" for each in (typed, {**typed, "reason": ""}))
+        again = next((each for each in addresses if local_path(each) == each), path)
+        text = "Nothing was changed. Log in again: the form then has what you typed."
+        link = ("Log in", login_path(again))
+        return self._render_error(request, PageError(401, "Your login has ended", text, link=link))
 
     async def _perform(self, asked: Asked) -> Outcome:
         """Perform an action, and keep the notice for the viewer's next page."""
@@ -242,9 +258,10 @@ class ActionPages:
         Raises:
             PageError: there is none.
         """
-        action = ACTIONS.get(request.match_info["name"])
+        actions = _actions()
+        action = actions.get(request.match_info["name"])
         if action is None:
-            raise PageError(404, "No such action", f"The actions are {', '.join(ACTIONS)}.")
+            raise PageError(404, "No such action", f"The actions are {', '.join(actions)}.")
         if self._operators is None:
             text = f"{_SETTING} is not set: expected the database with the role of operators. The same as a command:"
             raise PageError(404, "This dashboard has no actions", text, command=action.command(_texts(request.query)))
@@ -263,6 +280,13 @@ class ActionPages:
         if set(SUBJECT) <= form.keys():
             return pair_url(form["model"], form["complexity"])
         return action.page
+
+
+def _actions() -> Mapping[str, Action]:
+    """Return the actions. They bring ingest and the rules, three MiB, which a dashboard without actions does not need."""
+    from centralcloud.dashboard.actions.registry import ACTIONS
+
+    return ACTIONS
 
 
 def _path_of(address: str, front: Front) -> str:

@@ -1,6 +1,7 @@
 """Drawings: SVG elements with classes, in compact numbers. Pure."""
 
 from enum import Enum
+from typing import NamedTuple
 
 from centralcloud.dashboard.charts import words
 from centralcloud.dashboard.charts.labels import Box
@@ -87,12 +88,27 @@ def _pair(x: int, y: int) -> str:
     return f"{_tenths(x)}{second}" if second.startswith("-") else f"{_tenths(x)} {second}"
 
 
+class Key(NamedTuple):
+    """The name of a mark that has a number in the drawing. `values`: its numbers in words."""
+
+    number: int
+    name: str
+    values: str
+
+
 class Drawing:
-    """An SVG drawing that is written from the back to the front. It keeps the boxes of its texts."""
+    """An SVG drawing that is written from the back to the front.
+
+    Attributes:
+        boxes: of its texts.
+        keys: names that the figure lists below the drawing.
+        linked: whether it has links.
+    """
 
     def __init__(self, size: Size) -> None:
         self.size = size
         self.boxes: list[Box] = []
+        self.keys: list[Key] = []
         self.linked = False
         self._parts: list[str] = []
 

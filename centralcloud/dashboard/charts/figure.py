@@ -42,7 +42,19 @@ def figure(kind: str, label: str, draw: Draw, tables: Sequence[Table]) -> Markup
     role = "group" if any(drawing.linked for drawing, _ in drawn) else "img"
     drawings = "".join(drawing.svg(height) for drawing, height in drawn)
     image = f'<div role="{role}" aria-label="{safe(label)}">{drawings}</div>'
-    return Markup(f'<figure class="chart {kind}">{image}{_details(tables)}</figure>')  # noqa: S704
+    keys = "".join(_keys(drawing) for drawing, _ in drawn)
+    return Markup(f'<figure class="chart {kind}">{image}{keys}{_details(tables)}</figure>')  # noqa: S704
+
+
+def _keys(drawing: Drawing) -> str:
+    """Return the names of the numbered marks; charts.css shows them with their drawing."""
+    if not drawing.keys:
+        return ""
+    keys = "".join(
+        f"<li><strong>{key.number}</strong> {safe(key.name)} <small>{safe(key.values)}</small></li>"
+        for key in drawing.keys
+    )
+    return f'<ul class="keys {drawing.size.name.lower()}">{keys}</ul>'
 
 
 def _details(tables: Sequence[Table]) -> str:

@@ -8,17 +8,15 @@ from typing import Final
 from markupsafe import Markup
 
 from centralcloud.dashboard.charts import numbers, panels, ticks, words
+from centralcloud.dashboard.charts.dot_names import Dot, dashes_of, name_dots
 from centralcloud.dashboard.charts.drawing import Drawing, Path, Size
 from centralcloud.dashboard.charts.figure import Table, figure, nothing
 from centralcloud.dashboard.charts.labels import Box
 from centralcloud.dashboard.charts.scale import Linear, Logarithmic, Scale, all_finite, amount_scale, finite
 
 _HEIGHT: Final = {Size.WIDE: 210, Size.NARROW: 190}
-_NAME_ROOM: Final = 240
 #: Radius of a model without traffic, and what one with all of it has more.
 _SMALLEST, _GROWTH = 5, 10
-#: Points that get a name; the others have it as a title and in the table.
-_MOST_NAMES: Final = 24
 
 
 @dataclass(frozen=True)
@@ -39,20 +37,6 @@ class CostPanel:
 
     title: str
     points: Sequence[CostPoint]
-
-
-@dataclass(frozen=True)
-class _Spot:
-    """Where a point stands in the drawing."""
-
-    point: CostPoint
-    x: float
-    y: float
-    radius: float
-
-    @property
-    def box(self) -> Box:
-        return Box(self.x - self.radius, self.y - self.radius, self.x + self.radius, self.y + self.radius)
 
 
 def frontier_of(points: Sequence[CostPoint]) -> frozenset[str]:
@@ -77,6 +61,8 @@ def frontier_of(points: Sequence[CostPoint]) -> frozenset[str]:
 
 def frontier(panels: Sequence[CostPanel], *, label: str) -> Markup:
     """Return cost and success of each model, on the same axes for all panels; a dashed line joins the frontier.
+
+    Each model has its name beside its dot; where no place is free, a number, and its name below the chart.
 
     The cost axis begins at 0, or goes by magnitude where costs differ by more than 50 times.
 
@@ -156,60 +142,23 @@ def _cost_axis(drawing: Drawing, across: Scale, amounts: Sequence[float], y: flo
 
 def _points(drawing: Drawing, points: Sequence[CostPoint], across: Scale, up: Linear, room: Box) -> None:
     """Draw the frontier below the dots, the small dots above the large ones, and then the names."""
-    spots = []
+    spots: list[tuple[CostPoint, Dot]] = []
     for point in sorted(points, key=lambda each: (-(finite(each.share) or 0.0), each.name)):
         share = min(max(finite(point.share) or 0.0, 0.0), 1.0)
         cost, rate = finite(point.cost_of_success_usd) or 0.0, finite(point.success_rate) or 0.0
-        spots.append(_Spot(point, across(cost), up(rate), _SMALLEST + _GROWTH * share**0.5))
-    line = sorted((spot.x, -spot.y) for spot in spots if spot.point.on_frontier)
+        values = f"{numbers.percent(point.success_rate)} at {numbers.usd(point.cost_of_success_usd)}"
+        radius = _SMALLEST + _GROWTH * share**0.5
+        spots.append((point, Dot(point.name, values, across(cost), up(rate), radius, point.leads)))
+    line = sorted((dot.x, -dot.y) for point, dot in spots if point.on_frontier)
     path = Path()
     for index, (x, negative_y) in enumerate(line):
         (path.line if index else path.move)(x, -negative_y)
     if len(line) > 1:
         drawing.path("beaten", path)
-    for spot in spots:
-        point = spot.point
-        title = (
-            f"{point.name}: {numbers.percent(point.success_rate)} at {numbers.usd(point.cost_of_success_usd)} a success,"
-            f" {numbers.percent(point.share)} of the traffic"
-        )
-        drawing.circle(
-            "dot lead" if point.leads else "dot on" if point.on_frontier else "dot", spot.x, spot.y, spot.radius, title
-        )
-    taken = [spot.box for spot in spots]
-    dashes = [dash for (x, y), (to_x, to_y) in pairwise(line) for dash in _dashes(x, -y, to_x, -to_y)]
-    for spot in sorted(spots, key=lambda each: (not each.point.leads, not each.point.on_frontier))[:_MOST_NAMES]:
-        _name(drawing, spot, taken, dashes, room)
-
-
-def _dashes(x: float, y: float, to_x: float, to_y: float) -> list[Box]:
-    """Return small boxes along a line."""
-    count = max(1, round(max(abs(to_x - x), abs(to_y - y)) / 4))
-    places = [(x + (to_x - x) * index / count, y + (to_y - y) * index / count) for index in range(count + 1)]
-    return [Box(at_x - 1, at_y - 1, at_x + 1, at_y + 1) for at_x, at_y in places]
-
-
-def _name(drawing: Drawing, spot: _Spot, taken: Sequence[Box], dashes: Sequence[Box], room: Box) -> None:
-    """Write a name on the first free side of its dot: right, left, below, above; nowhere, if none is free.
-
-    It may cross the dashed line if it must.
-    """
-    size, gap = drawing.size, spot.radius + 5
-    strong = "lead" if spot.point.leads else ""
-    widest = min(_NAME_ROOM, (room.right - room.left) * 0.6)
-    text = words.cut(spot.point.name, widest, size.text, bold=spot.point.leads)
-    below, above = spot.y + size.line * 0.62 + spot.radius + 1, spot.y - size.line * 0.62 - spot.radius - 1
-    sides = [(spot.x + gap, spot.y, ""), (spot.x - gap, spot.y, "e")]
-    for y in (below, above):
-        sides += [(spot.x, y, "m"), (spot.x - spot.radius, y, ""), (spot.x + spot.radius, y, "e")]
-    places: list[tuple[bool, int, float, float, str]] = []
-    for x, y, anchor in sides:
-        kind = " ".join(filter(None, (anchor, strong, "halo")))
-        box = drawing.box(x, y, text, kind, bold=spot.point.leads)
-        others = [other for other in taken if other != spot.box]
-        if box.inside(room) and drawing.is_free(box) and not any(box.overlaps(other) for other in others):
-            crossed = any(box.overlaps(dash) for dash in dashes)
-            places.append((crossed, len(places), x, y, kind))
-    if places:
-        _, _, x, y, kind = min(places)
-        drawing.text(x, y, spot.point.name, kind, room=widest, bold=spot.point.leads)
+    for point, dot in spots:
+        title = f"{point.name}: {dot.values} a success, {numbers.percent(point.share)} of the traffic"
+        kind = "dot lead" if point.leads else "dot on" if point.on_frontier else "dot"
+        drawing.circle(kind, dot.x, dot.y, dot.radius, title)
+    dashes = [dash for (x, y), (to_x, to_y) in pairwise(line) for dash in dashes_of(x, -y, to_x, -to_y)]
+    spots.sort(key=lambda each: (not each[0].leads, not each[0].on_frontier))
+    name_dots(drawing, [dot for _, dot in spots], dashes, room)

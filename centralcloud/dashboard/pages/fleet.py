@@ -17,6 +17,7 @@ from centralcloud.dashboard.sources.instances import (
     SENDERS,
     WORKERS,
     Instance,
+    Worker,
 )
 from centralcloud.dashboard.sources.minutes import MINUTES
 from centralcloud.dashboard.sources.queue import QUEUE
@@ -44,8 +45,8 @@ async def build(context: PageContext) -> Models:
     wanted = context.query.get("instance", "").strip()
     rows = Rows(instances, models, senders)
     return {
-        "headline": headline(fleet, instances),
-        "instance": details(wanted, instances, rows, findings, fleet.version),
+        "headline": headline(fleet, instances, context.of(WORKERS) or ()),
+        "instance": details(wanted, instances, rows, findings, newest_version(fleet, instances)),
         "instances": listing(instances, rows, context.query),
         "queue": queue(context.of(QUEUE), context.of(MINUTES) or (), fleet.workers),
         "dead-letters": dead_letters(context.of(LETTERS) if fleet.ingested else context.of(LETTERS) or None),
@@ -54,8 +55,18 @@ async def build(context: PageContext) -> Models:
     }
 
 
-def headline(fleet: FleetState, instances: Sequence[Instance]) -> Headline:
-    """Return the answer of the page: the worst thing about the fleet, in one sentence."""
+def newest_version(fleet: FleetState, instances: Sequence[Instance]) -> int:
+    """Return the newest version at the time when the instances were read, so that it fits their lags."""
+    return max((each.applied_version + each.versions_behind for each in instances), default=fleet.version)
+
+
+def headline(fleet: FleetState, instances: Sequence[Instance], workers: Sequence[Worker]) -> Headline:
+    """Return the answer of the page: the worst thing about the fleet, in one sentence.
+
+    It counts the instances of the list below it, and not those of `fleet`, which is read more often.
+    """
+    late = sum(each.is_running for each in workers) and all(each.is_late for each in workers if each.is_running)
+    behind = [each for each in instances if each.is_behind]
     quarantined = sum(each.quarantine is not None for each in instances)
     silent = sum(each.is_silent for each in instances)
     known = counted(len(instances), "instance")
@@ -63,23 +74,26 @@ def headline(fleet: FleetState, instances: Sequence[Instance]) -> Headline:
     if not instances:
         text = f"A router, a sidecar or a gateway appears here when it has read the scores for the first time.{ingest}"
         return Headline("neutral" if fleet.workers else "bad", "No instance is registered", text)
-    state: State = "bad" if not fleet.workers or quarantined else "look" if fleet.behind or silent else "good"
+    state: State = "bad" if not fleet.workers or quarantined else "look" if late or behind or silent else "good"
     if not fleet.workers:
         title = "No daemon is running that ingests"
         ingest = ""
-    elif fleet.behind:
-        be = "is" if fleet.behind == 1 else "are"
-        title = f"{fleet.behind:,} of {known} {be} behind the newest scores"
+    elif late:
+        title = "The daemon that ingests has missed a heartbeat"
+    elif behind:
+        be = "is" if len(behind) == 1 else "are"
+        title = f"{len(behind):,} of {known} {be} behind the newest scores"
     elif silent:
         title = f"{silent:,} of {known} {'is' if silent == 1 else 'are'} silent"
     else:
-        title = f"{'The instance is' if len(instances) == 1 else f'All {known} are'} on the newest scores"
-    parts = [f"The newest version is {fleet.version:,}." if fleet.version else "No score was published yet."]
+        title = f"{'The instance is' if len(instances) == 1 else f'All {known} are'} up to date"
+    version = newest_version(fleet, instances)
+    parts = [f"The newest version is {version:,}." if version else "No score was published yet."]
     if quarantined:
         parts.append(f"The outcomes of {quarantined:,} are not believed.")
-    if fleet.furthest_behind is not None:
-        lag = counted(fleet.versions_behind or 0, "version")
-        parts.append(f"{fleet.furthest_behind} is {lag} behind.")
+    if behind:
+        furthest = max(behind, key=lambda each: (each.versions_behind, each.instance_id))
+        parts.append(f"{furthest.instance_id} is {counted(furthest.versions_behind, 'version')} behind.")
     return Headline(state, title, " ".join(parts) + ingest)
 
 

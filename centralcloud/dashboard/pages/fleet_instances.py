@@ -36,9 +36,7 @@ class _Group(NamedTuple):
 
 
 _GROUPS: Final[dict[str, _Group]] = {
-    "current": _Group(
-        "on the newest scores", "good", lambda each: not (each.is_behind or each.is_silent or each.quarantine)
-    ),
+    "current": _Group("up to date", "good", lambda each: not (each.is_behind or each.is_silent or each.quarantine)),
     "behind": _Group("behind", "look", lambda each: each.is_behind),
     "silent": _Group("silent for 10 minutes", "look", lambda each: each.is_silent),
     "quarantined": _Group("not believed", "bad", lambda each: each.quarantine is not None),
@@ -68,7 +66,7 @@ class Row(NamedTuple):
 
     Attributes:
         badges: state, words and address of each thing that is unusual about it.
-        lag: "on the newest", "3 versions behind".
+        lag: "on the newest", "3 versions on their way", "3 versions behind", "3 versions behind when last seen".
         width: of the bar, 0 to 100: the lag against the largest one of the fleet, at least a little if there is one.
         models: the models that it used most in 24 hours, in words.
         kind: "gateway", "library", or empty where it is not known.
@@ -139,8 +137,7 @@ class Rows:
 
     def row(self, each: Instance) -> Row:
         """Return the row of an instance."""
-        # Versions of the last seconds are on their way, and count as none.
-        lag = each.versions_behind if each.is_behind else 0
+        lag = 0 if _is_on_its_way(each) else each.versions_behind
         badges: list[tuple[State, str, str | None]] = []
         if each.quarantine is not None:
             badges.append(("bad", "not believed", incident_url(each.quarantine)))
@@ -150,7 +147,7 @@ class Rows:
             each.instance_id,
             instance_url(each.instance_id),
             tuple(badges),
-            f"{counted(lag, 'version')} behind" if lag else "on the newest",
+            _lag_words(each),
             each.applied_version,
             round(max(4.0, 100 * lag / self._most), 1) if lag else 0.0,
             each.last_seen_at,
@@ -237,6 +234,20 @@ def details(
 def _signal(finding: Finding) -> tuple[State, str, str, str]:
     state: State = "bad" if finding.kind == "quarantined_instance" else "look"
     return state, finding_title(finding.kind), finding.message, incident_url(finding.finding_id)
+
+
+def _is_on_its_way(each: Instance) -> bool:
+    """Return whether the versions that an instance lacks are those of the last seconds: they are not a lag."""
+    return not each.is_behind and not each.is_silent
+
+
+def _lag_words(each: Instance) -> str:
+    if not each.versions_behind:
+        return "on the newest"
+    versions = counted(each.versions_behind, "version")
+    if _is_on_its_way(each):
+        return f"{versions} on {'its' if each.versions_behind == 1 else 'their'} way"
+    return f"{versions} behind when last seen" if each.is_silent else f"{versions} behind"
 
 
 def _rank(each: Instance) -> int:

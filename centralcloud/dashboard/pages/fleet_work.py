@@ -40,9 +40,11 @@ class Fact(NamedTuple):
 
 
 class Process(NamedTuple):
-    """A process that ingests, and the work that it does for all."""
+    """A process that ingests, and the work that it does for all. `state`, `words`: whether it runs."""
 
     worker: Worker
+    state: State
+    words: str
     work: tuple[str, ...]
 
 
@@ -170,7 +172,7 @@ def workers(found: Sequence[Worker] | None, leases: Sequence[Lease], findings: S
         if lease.is_held:
             held[lease.holder].append(lease_work(lease.name))
     holders = {f"{each.host}/{each.process}" for each in found}
-    processes = tuple(Process(each, tuple(held[f"{each.host}/{each.process}"])) for each in found)
+    processes = tuple(Process(each, *_running(each), tuple(held[f"{each.host}/{each.process}"])) for each in found)
     others = tuple(lease for lease in leases if not lease.is_held or lease.holder not in holders)
     degraded = tuple(
         (str(each.about.get("task", each.subject)), each.message, each.opened_at, incident_url(each.finding_id))
@@ -184,6 +186,12 @@ def workers(found: Sequence[Worker] | None, leases: Sequence[Lease], findings: S
         tuple(lease_work(lease.name) for lease in others),
         degraded,
     )
+
+
+def _running(worker: Worker) -> tuple[State, str]:
+    if not worker.is_running:
+        return "neutral", "stopped without a goodbye"
+    return ("look", "missed a heartbeat") if worker.is_late else ("good", "running")
 
 
 def lost(pairs: Sequence[LateAndLost] | None) -> Lost | None:

@@ -36,6 +36,7 @@ class Signal(NamedTuple):
         title: a few words.
         text: a sentence.
         at: since when, where it is known.
+        command: what ends it, where that is one command.
     """
 
     state: State
@@ -43,6 +44,7 @@ class Signal(NamedTuple):
     text: str
     url: str | None
     at: datetime | None = None
+    command: str = ""
 
 
 class Verdict(NamedTuple):
@@ -123,7 +125,7 @@ def _signals(found: Evidence) -> Iterator[Signal]:
         seen = f" for {age((found.now - fleet.worker_seen_at).total_seconds())}" if fleet.worker_seen_at else ""
         waiting = f", and {counted(found.queue.messages, 'event')} wait" if found.queue and found.queue.messages else ""
         text = f"Nothing has been ingested{seen}{waiting}." if seen else f"Nothing is ingested{waiting}."
-        yield Signal("bad", "No daemon is running", text, "/fleet", fleet.worker_seen_at)
+        yield Signal("bad", "No daemon is running", text, "/fleet", fleet.worker_seen_at, "centralcloud run")
     yield from _queue(found.queue)
     yield from _drop(found.traffic)
     yield from _findings(found.findings)

@@ -7,11 +7,11 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 
-from centralcloud.dashboard.reader.snapshot import Outage, Snapshot
+from centralcloud.dashboard.reader.outages import Outage, problem_of
+from centralcloud.dashboard.reader.snapshot import Snapshot
 from centralcloud.dashboard.reader.source import Source, Tier
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import Database
-from centralcloud.runtime.postgres.errors import LOGIN_ADVICE, outage_kind, summarize_error
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.process.background import BackgroundTask
 
@@ -21,11 +21,13 @@ _TICK_SECONDS: Final = 1.0
 #: Without a viewer for a minute it reads this seldom; the next viewer wakes it.
 _IDLE_TICK_SECONDS: Final = 15.0
 _IDLE_AFTER_SECONDS: Final = 60.0
-#: How often a source is tried again that the login may not read.
-_DENIED_SECONDS: Final = 60.0
+#: How often a source is tried again that the login may not read: each costs a transaction.
+_DENIED_SECONDS: Final = 10.0
+#: Longest wait after a read that failed without an outage: a schema that was repaired is read again within seconds.
+_LONGEST_BACKOFF_SECONDS: Final = 3.0
 _READ_SECONDS: Final = 10.0
 #: How often the schema is compared with this version: after a failed read it is compared at once.
-_SCHEMA_SECONDS: Final = 60.0
+_SCHEMA_SECONDS: Final = 10.0
 #: A source that takes long is read less often: in 2% of the time at most.
 _REST_FACTOR: Final = 50.0
 #: Errors of a statement that names what the database does not have.
@@ -66,6 +68,7 @@ class Reader(BackgroundTask):
         self._version = -1
         self._schema_due = 0.0
         self.may_degrade = True
+        self.longest_degraded_backoff_seconds = _LONGEST_BACKOFF_SECONDS
         self._viewed = clock()
         self._reads_everything = False
 
@@ -161,20 +164,19 @@ class Reader(BackgroundTask):
         return source.name not in self.snapshot.denied and self._rested[source.name] <= now
 
     def _deny(self, source: Source[Any], error: Exception, now: float) -> None:
-        reason = summarize_error(error)
-        if self.snapshot.denied.get(source.name) != reason:
-            log.warning("dashboard_source_denied", source=source.name, reason=reason)
+        problem = problem_of(error)
+        if self.snapshot.denied.get(source.name) != problem:
+            log.warning("dashboard_source_denied", source=source.name, reason=problem.reason)
         self._due[source.name] = now + _DENIED_SECONDS
         before = self.snapshot
         self.snapshot = Snapshot(
-            before.number, before.read_at, before.values, {**before.denied, source.name: reason}, before.outage
+            before.number, before.read_at, before.values, {**before.denied, source.name: problem}, before.outage
         )
 
     def _publish_outage(self, error: BaseException) -> None:
         before = self.snapshot
         since = before.outage.since if before.outage else datetime.now(UTC) if before.read_at else None
-        advice = LOGIN_ADVICE.get(outage_kind(error))
-        outage = Outage(since, f"{summarize_error(error)}: {advice}" if advice else summarize_error(error))
+        outage = Outage(since, problem_of(error))
         self._publish(Snapshot(before.number + 1, before.read_at, before.values, before.denied, outage))
 
     def _publish(self, snapshot: Snapshot) -> None:

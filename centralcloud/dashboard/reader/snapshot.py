@@ -5,22 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar, cast
 
+from centralcloud.dashboard.reader.outages import Outage, Problem
 from centralcloud.dashboard.reader.source import Source
 
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class Outage:
-    """Why the database cannot be read now.
-
-    Attributes:
-        since: of the last successful read, by the clock of this machine; None: none has succeeded yet.
-        reason: one line, without a password.
-    """
-
-    since: datetime | None
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +19,14 @@ class Snapshot:
         number: rises with each snapshot of one process.
         read_at: when the newest values were read, by the database's clock; None: nothing was read yet.
         values: by the name of the source. A value that has not changed is the same object as before.
-        denied: sources that the login may not read, with the server's reason.
-        outage: set while the database is unavailable; the values are then those of before.
+        denied: why the login may not read a source, by its name.
+        outage: set while nothing can be read; the values are then those of before.
     """
 
     number: int = 0
     read_at: datetime | None = None
     values: Mapping[str, object] = field(default_factory=dict)
-    denied: Mapping[str, str] = field(default_factory=dict)
+    denied: Mapping[str, Problem] = field(default_factory=dict)
     outage: Outage | None = None
 
     def of(self, source: Source[_T]) -> _T | None:

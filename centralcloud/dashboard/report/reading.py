@@ -1,7 +1,7 @@
 """Reading of a report: every number from one transaction, with the rights of the dashboard's role."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -15,6 +15,7 @@ from centralcloud.dashboard.sources.money import HOUR, MoneyReader, PairMoney, S
 from centralcloud.dashboard.spend import spent
 from centralcloud.runtime.comparison import outcomes_of
 from centralcloud.runtime.postgres.query import Query
+from centralcloud.runtime.wording import counted
 from centralcloud.store.operator_actions import Action
 
 #: Outcomes that estimates rest on at most, the newest ones: some seconds of reading.
@@ -59,11 +60,17 @@ class Incident(NamedTuple):
 
 
 class LeaderChange(NamedTuple):
-    """Another model with the highest score. None: several had it, or none had a score."""
+    """Another model with the highest score. None: several had it, or none had a score.
+
+    Attributes:
+        best_before, best_after: how many models had the highest score; 0: none had a score.
+    """
 
     complexity: str
     before: str | None
     after: str | None
+    best_before: int
+    best_after: int
 
 
 class Move(NamedTuple):
@@ -220,7 +227,7 @@ def _incident(
     connection: psycopg.Connection[Any], money: MoneyReader, found: Finding, since: datetime, until: datetime
 ) -> Incident:
     lost: int | None = None
-    unknown: str | None = "it is not about a model"
+    unknown: str | None = "the finding is not about a model"
     model, complexity = found.about.get("model"), found.about.get("complexity")
     if isinstance(model, str):
         opened = found.opened_at.astimezone(UTC)
@@ -243,7 +250,8 @@ def lost_outcomes(before: tuple[int, int], during: tuple[int, int]) -> tuple[int
         before, during: successes and failures.
     """
     if sum(before) < _LEAST_BEFORE:
-        return None, f"only {sum(before)} outcomes in the 24 hours before" if sum(before) else "nothing to compare with"
+        seen = f"only {counted(sum(before), 'outcome')}" if sum(before) else "no outcomes"
+        return None, f"{seen} in the 24 hours before"
     return max(0, round(sum(during) * before[0] / sum(before) - during[0])), None
 
 
@@ -279,7 +287,7 @@ def _learning(connection: psycopg.Connection[Any], since: datetime, until: datet
         if model in before[complexity] and before[complexity][model] != score
     ]
     moves.sort(key=lambda move: (-abs(move.after - move.before), move.model, move.complexity))
-    leaders = [LeaderChange(each, highest(before[each]), highest(after[each])) for each in COMPLEXITIES]
+    leaders = [_leader_change(each, before[each], after[each]) for each in COMPLEXITIES]
     weighed: dict[str, list[Weighed]] = defaultdict(list)
     for row in _WEIGH_OUTCOMES.all(connection, {**time, "most": MOST_WEIGHED}):
         weighed[row.complexity].append(row)
@@ -291,6 +299,11 @@ def _learning(connection: psycopg.Connection[Any], since: datetime, until: datet
         tuple(_LIST_INTERVENTIONS.all(connection, {**time, "actions": [str(each) for each in _ACTIONS]})),
         tuple(worth_of(each, weighed[each], before[each]) for each in COMPLEXITIES if weighed[each]),
     )
+
+
+def _leader_change(complexity: str, before: Mapping[str, float], after: Mapping[str, float]) -> LeaderChange:
+    best = [list(scores.values()).count(max(scores.values(), default=0.0)) for scores in (before, after)]
+    return LeaderChange(complexity, highest(before), highest(after), *best)
 
 
 def _scores_at(connection: psycopg.Connection[Any], at: datetime) -> list[_ScoreAt]:

@@ -85,9 +85,9 @@ def _few_outcomes(report: Report) -> Iterator[Recommendation]:
         if each.decisions and outcomes_of(each) < FEW_OUTCOMES
     ]
     if few:
-        noun = counted(len(few), "pair")
+        noun, rates = counted(len(few), "pair"), "its success rate is" if len(few) == 1 else "their success rates are"
         yield Recommendation(
-            f"{noun} had fewer than {FEW_OUTCOMES} outcomes: {listed(few, _MOST_NAMES)}; their rates are known roughly only",
+            f"{noun} had fewer than {FEW_OUTCOMES} outcomes, so {rates} known only roughly: {listed(few, _MOST_NAMES)}",
             "centralcloud metrics",
         )
 

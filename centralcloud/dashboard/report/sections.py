@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
 from centralcloud.dashboard.pages.words import finding_title
-from centralcloud.dashboard.report.reading import MOST_WEIGHED, Incident, Report, Totals
+from centralcloud.dashboard.report.reading import MOST_WEIGHED, Incident, LeaderChange, Report, Totals
 from centralcloud.dashboard.report.recommendations import leaders_of, recommendations
 from centralcloud.dashboard.report.worth import Worth
 from centralcloud.dashboard.web.formats import number, percent, score, signed_percent, usd, usd_of_nano
@@ -56,7 +56,7 @@ def sections(report: Report, zone: tzinfo) -> tuple[Section, ...]:
     return tuple(
         section
         for section in (
-            _summary(report),
+            _summary(report, zone),
             _routing(report),
             _incidents(report, zone),
             _learning(report, zone),
@@ -68,9 +68,8 @@ def sections(report: Report, zone: tzinfo) -> tuple[Section, ...]:
     )
 
 
-def _summary(report: Report) -> Section:
+def _summary(report: Report, zone: tzinfo) -> Section:
     totals, before = report.totals, report.before
-    length = age((report.until - report.since).total_seconds())
     outcomes = number(_outcomes(totals))
     sentences = [
         f"{counted(totals.decisions, 'decision')}; {percent(_rate(totals))} of {outcomes} outcomes succeeded.",
@@ -78,10 +77,16 @@ def _summary(report: Report) -> Section:
     ]
     if totals.unknown > 0:
         sentences.append(f"{percent(totals.unknown)} of the outcomes have no known cost: they are in no amount here.")
-    if before is None or not before.decisions:
-        sentences.append(f"The {length} before are not known completely: there is nothing to compare with.")
+    earlier = (
+        f"the time before, {moment(report.since - (report.until - report.since), zone)} to {moment(report.since, zone)}"
+    )
+    if before is not None and before.decisions:
+        sentences.append(f"Against {earlier}: {', '.join(_differences(totals, before))}.")
+    elif before is not None or report.first_hour is None:
+        sentences.append(f"There is no comparison with {earlier}: no decision arrived in it.")
     else:
-        sentences.append(f"Against the {length} before: {', '.join(_differences(totals, before))}.")
+        begin = moment(report.first_hour, zone)
+        sentences.append(f"There is no comparison with {earlier}: the records begin at {begin}.")
     return Section("summary", "How did it go?", sentences)
 
 
@@ -132,7 +137,9 @@ def _routing(report: Report) -> Section:
     ]
     more = len(pairs) - len(rows)
     notes = [f"{counted(more, 'more pair')} with fewer decisions: --json has them."] if more > 0 else []
-    notes.append("Share: of the decisions of the complexity. p50, p95: means of the hours' percentiles.")
+    notes.append(
+        "Share: of the decisions for this complexity. p50, p95: response times, the means of the hours' percentiles."
+    )
     return Section("routing", "Where did the requests go?", sentences, Table(titles, rows, titles[2:]), notes)
 
 
@@ -150,7 +157,7 @@ def _incidents(report: Report, zone: tzinfo) -> Section:
     rows = [
         (
             moment(each.opened_at, zone),
-            age((each.closed_at - each.opened_at).total_seconds()) if each.closed_at else "open",
+            age((each.closed_at - each.opened_at).total_seconds()) if each.closed_at else "still open",
             finding_title(each.kind),
             each.subject,
             _lost(each),
@@ -165,7 +172,7 @@ def _incidents(report: Report, zone: tzinfo) -> Section:
     ]
     if len(ranked) > len(rows):
         notes.insert(0, f"{counted(len(ranked) - len(rows), 'more finding')}: --json has them.")
-    titles = ("Opened", "For", "Kind", "Subject", "Outcomes lost")
+    titles = ("Opened", "Lasted", "Kind", "Subject", "Outcomes lost")
     return Section("incidents", f"Incidents, {order}", sentences, Table(titles, rows), notes)
 
 
@@ -185,12 +192,9 @@ def _learning(report: Report, zone: tzinfo) -> Section:
     else:
         sentences.append("No score was changed.")
     if learning.new:
-        sentences.append(f"{counted(learning.new, 'pair')} got a first score.")
-    for each in learning.leaders:
-        before, after = each.before or "no single model", each.after or "no single model"
-        sentences.append(
-            f"{each.complexity.capitalize()} tasks: {after} has the highest score, {before} had it before."
-        )
+        noun, their = counted(learning.new, "pair"), "its" if learning.new == 1 else "their"
+        sentences.append(f"{noun} of a model and a complexity got {their} first score.")
+    sentences += [_leader_sentence(each) for each in learning.leaders]
     for action in learning.interventions:
         why = f": {action.reason}" if action.reason else ""
         words = action.action.replace("_", " ")
@@ -204,12 +208,28 @@ def _learning(report: Report, zone: tzinfo) -> Section:
     return Section("learning", "Did the scores change?", sentences, table)
 
 
+def _leader_sentence(change: LeaderChange) -> str:
+    tasks = f"{change.complexity.capitalize()} tasks"
+    if change.after is None:
+        now = (
+            f"{change.best_after:,} models now share the highest score"
+            if change.best_after
+            else "no model has a score now"
+        )
+    else:
+        now = f"{change.after} now has the highest score"
+    if change.before is None:
+        before = f"{change.best_before:,} models shared it" if change.best_before else "no model had a score"
+        return f"{tasks}: {now}; at the start of the time {before}."
+    return f"{tasks}: {now}; at the start of the time {change.before} had it."
+
+
 def _worth(report: Report) -> Section | None:
     if not report.learning.worth:
         return None
     sentences = [_worth_sentence(each) for each in report.learning.worth]
     notes = [
-        "An estimate from the log: against giving each task to the model whose score was highest at the begin of the time. "
+        "An estimate from the log: against giving each task to the model whose score was highest at the start of the time. "
         "Outcomes are weighed by 1 / the recorded probability of the choice; 95% intervals.",
         *(
             [f"It rests on the newest {MOST_WEIGHED:,} outcomes."]

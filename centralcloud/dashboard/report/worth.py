@@ -36,7 +36,7 @@ class Worth(NamedTuple):
     """The worth of learning for one complexity.
 
     Attributes:
-        leader: the model with the highest score at the begin of the time.
+        leader: the model with the highest score at the start of the time.
         outcomes, rate: as they were.
         rate_before: the success rate if `leader` had got every task.
         gained: successes that came in addition; below 0: were lost.
@@ -60,7 +60,7 @@ def worth_of(complexity: str, rows: Sequence[Weighed], scores: Mapping[str, floa
 
     Args:
         rows: of this complexity.
-        scores: by model, at the begin of the time.
+        scores: by model, at the start of the time.
     """
     outcomes = sum(each.outcomes for each in rows)
     leader = highest(scores)
@@ -73,12 +73,13 @@ def worth_of(complexity: str, rows: Sequence[Weighed], scores: Mapping[str, floa
     if not scores:
         return unknown("no score was published before this time")
     if leader is None:
-        return unknown("several models had the highest score at its begin")
+        return unknown("several models shared the highest score at the start of this time")
     if len(rows) == 1:
         return unknown(f"one model only: {rows[0].model} got every task")
     weighed = sum(each.weighed for each in rows)
     if weighed < LEAST_WEIGHED * outcomes:
-        return unknown(f"no propensities: {percent(weighed / outcomes)} of the outcomes have one")
+        known = percent(weighed / outcomes)
+        return unknown(f"only {known} of the outcomes have a propensity, the probability of the router's choice")
     row = next((each for each in rows if each.model == leader), None)
     effective = row.weight**2 / row.squared_weight if row is not None and row.squared_weight else 0.0
     if row is None or effective < LEAST_EFFECTIVE:

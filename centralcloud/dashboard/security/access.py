@@ -27,6 +27,8 @@ log = get_logger(__name__)
 SECURE_COOKIE: Final = "__Host-centralcloud-session"
 LOCAL_COOKIE: Final = "centralcloud-session"
 #: Routes without a viewer.
+#: The route of actions.
+_ACTION: Final = "/actions/{name}"
 _OPEN: Final = frozenset({"/login", "/healthz"})
 _STATIC: Final = "/static"
 _READING: Final = frozenset({"GET", "HEAD"})
@@ -153,7 +155,7 @@ class Access:
             if not _is_open(request) and (viewer is None or viewer.name is None):
                 if self.users.exists and _arrives(request):
                     return web.Response(text=_ARRIVAL, content_type="text/html")
-                if viewer is None or request.method not in _READING:
+                if (viewer is None or request.method not in _READING) and not _has_page_of_refusal(request):
                     _refuse(request)
             if request.method not in _READING or _is_websocket(request):
                 refusal = refusal_of_origin(request.headers, front)
@@ -201,6 +203,12 @@ def _is_open(request: web.Request) -> bool:
     resource = request.match_info.route.resource
     name = resource.canonical if resource is not None else ""
     return name in _OPEN or name == _STATIC or name.startswith(f"{_STATIC}/")
+
+
+def _has_page_of_refusal(request: web.Request) -> bool:
+    """Whether the handler refuses a form itself, with a page: a login may end while someone fills it in."""
+    resource = request.match_info.route.resource
+    return request.method == "POST" and resource is not None and resource.canonical == _ACTION
 
 
 def _is_websocket(request: web.Request) -> bool:

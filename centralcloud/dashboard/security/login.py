@@ -10,6 +10,7 @@ from yarl import URL
 from centralcloud.dashboard.security.access import Access, check_change, cookie_name, known
 from centralcloud.dashboard.security.attempts import Attempts
 from centralcloud.dashboard.security.front import Front
+from centralcloud.dashboard.security.known_browser import KEPT_SECONDS, new_mark
 from centralcloud.dashboard.security.local_path import local_path
 from centralcloud.dashboard.security.password_check import PasswordCheck
 from centralcloud.dashboard.security.users_file import User
@@ -81,7 +82,8 @@ class LoginPages:
         page = LoginPage(local_path(target), name if len(name) <= _LONGEST_FIELD else "")
         if (problem := self._problem_of(front)) is not None:
             return self._render(request, _TEMPLATE, page._replace(problem=problem, may_try=False), 403)
-        checked = await self._check.check(name, password, front.client, self._access.clock())
+        mark = request.cookies.get(_mark_name(front), "")
+        checked = await self._check.check(name, password, front.client, self._access.clock(), mark)
         if checked.wait_seconds > 0:
             return self._limited(request, page, checked.wait_seconds)
         if checked.user is None:
@@ -107,6 +109,15 @@ class LoginPages:
         response = web.HTTPSeeOther(URL(target, encoded=True))
         # Until the browser closes: the server knows when the session ends.
         response.set_cookie(name, session_id, path="/", secure=front.secure, httponly=True, samesite="Strict")
+        response.set_cookie(
+            _mark_name(front),
+            new_mark(user),
+            max_age=KEPT_SECONDS,
+            path="/",
+            secure=front.secure,
+            httponly=True,
+            samesite="Strict",
+        )
         raise response
 
     def _limited(self, request: web.Request, page: LoginPage, wait_seconds: float) -> web.StreamResponse:
@@ -123,6 +134,10 @@ class LoginPages:
 
     async def _close(self, _app: web.Application) -> None:
         self._check.close()
+
+
+def _mark_name(front: Front) -> str:
+    return f"{cookie_name(front)}-known"
 
 
 def _text(value: object) -> str:

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
 
 from centralcloud.dashboard.security.attempts import Attempts
+from centralcloud.dashboard.security.known_browser import known_browser
 from centralcloud.dashboard.security.passwords import LONGEST
 from centralcloud.dashboard.security.user_list import UserList
 from centralcloud.dashboard.security.users_file import User
@@ -16,6 +17,8 @@ log = get_logger(__name__)
 MOST_AT_ONCE: Final = 2
 #: Tries that wait for one of them; a second or two.
 _MOST_WAITING: Final = 8
+#: More that may wait from browsers that are known: others do not take their places.
+_MOST_KNOWN_WAITING: Final = 4
 _BUSY_SECONDS: Final = 5.0
 
 
@@ -45,7 +48,7 @@ class PasswordCheck:
         """End its threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def check(self, name: str, password: str, address: str, now: float) -> Checked:
+    async def check(self, name: str, password: str, address: str, now: float, mark: str = "") -> Checked:
         """Return the user if the password is right. Takes 0.2 seconds for each name, known or not.
 
         Args:
@@ -53,11 +56,13 @@ class PasswordCheck:
             password: as typed.
             address: of the client.
             now: seconds of one clock that never goes back.
+            mark: of the browser, from a login before; empty: it has none.
         """
-        if self._running >= MOST_AT_ONCE + _MOST_WAITING:
+        browser = known_browser(mark, self._users.find(name))
+        if self._running >= MOST_AT_ONCE + _MOST_WAITING + (_MOST_KNOWN_WAITING if browser else 0):
             log.warning("dashboard_login_limited", address=address, reason="too many tries at the same time")
             return Checked(None, _BUSY_SECONDS)
-        if (wait := self._attempts.begin(name, address, now)) > 0:
+        if (wait := self._attempts.begin(name, address, now, browser)) > 0:
             log.warning("dashboard_login_limited", address=address, reason="too many tries in a minute")
             return Checked(None, wait)
         self._running += 1
@@ -70,7 +75,7 @@ class PasswordCheck:
             user = name if self._users.find(name) is not None else "(unknown)"
             log.warning("dashboard_login_failed", user=user, address=address)
             return Checked(None)
-        self._attempts.succeeded(name, address)
+        self._attempts.succeeded(name, address, browser)
         log.info("dashboard_login", user=right.name, role=right.role, address=address)
         return Checked(right)
 

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 import psycopg
 
 from centralcloud.dashboard.reader.source import Source, Tier
-from centralcloud.monitoring.daemon_activity import WORKER_SECONDS
+from centralcloud.monitoring.daemon_activity import LATE_WORKER_SECONDS, WORKER_SECONDS
 from centralcloud.runtime.postgres.query import Query
 
 
@@ -50,7 +50,7 @@ class Sender(NamedTuple):
 
 
 class Worker(NamedTuple):
-    """A process that ingests. `is_running`: seen within three heartbeats."""
+    """A process that ingests. `is_running`: seen within three heartbeats; `is_late`: has missed one."""
 
     worker_id: int
     host: str
@@ -59,6 +59,7 @@ class Worker(NamedTuple):
     started_at: datetime
     seen_at: datetime
     is_running: bool
+    is_late: bool
 
 
 class Lease(NamedTuple):
@@ -109,7 +110,8 @@ _LIST_LATE_AND_LOST = Query(__package__, "list_late_and_lost", row=LateAndLost)
 
 
 def _read_workers(connection: psycopg.Connection[Any]) -> tuple[Worker, ...]:
-    return tuple(_LIST_WORKERS.all(connection, {"worker_seconds": WORKER_SECONDS}))
+    limits = {"worker_seconds": WORKER_SECONDS, "late_seconds": LATE_WORKER_SECONDS}
+    return tuple(_LIST_WORKERS.all(connection, limits))
 
 
 #: Those that were seen last first, at most `MOST_INSTANCES`.

@@ -73,7 +73,7 @@
   };
   const prepare = (within) => { refreshTimes(within); copyable(within); };
 
-  const words = { live: "live", unavailable: "database unavailable", starting: "starting", reconnecting: "reconnecting", stale: "stale" };
+  const words = { live: "live", unavailable: "no new data", starting: "starting", reconnecting: "reconnecting", stale: "stale" };
   const show = (state) => {
     document.body.dataset.state = state;
     const place = document.getElementById("state");
@@ -114,6 +114,8 @@
       root.dataset.scheme = dark ? "light" : "dark";
       try { localStorage.setItem("scheme", root.dataset.scheme); } catch { /* for this page only */ }
     };
+    const here = document.querySelector(".top nav [aria-current]"), bar = here && here.parentElement;
+    if (bar) bar.scrollLeft = here.offsetLeft - bar.offsetLeft - (bar.clientWidth - here.offsetWidth) / 2;
     prepare(document);
     heard = Date.now();
     connect();

@@ -170,6 +170,7 @@ class Handlers:
             title=error.title,
             message=error.message,
             command=error.command,
+            link=error.link,
             zone=zone_of(request.query, request.cookies),
             **self._of_viewer(request),
         )

@@ -22,14 +22,24 @@ class PageError(CentralCloudError):
 
     Attributes:
         status: of HTTP: 404, 503.
+        link: the words and the address of the next step, where that is a page.
     """
 
-    def __init__(self, status: int, title: str, message: str, *, command: str | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        title: str,
+        message: str,
+        *,
+        command: str | None = None,
+        link: tuple[str, str] | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.title = title
         self.message = message
         self.command = command
+        self.link = link
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,7 @@ class BackgroundTask(ABC):
         longest_run_seconds: how long a run may take before the task counts as stalled.
         connections: pooled connections that a run uses at the same time.
         may_degrade: whether the program can do its work while the runs of this task fail.
+        longest_degraded_backoff_seconds: longest wait before the next run while they do.
         degradation: set while they do.
         on_state: called in the task's thread after each failed run of a degraded task, after the run that ends this, and
             at the stop of a degraded task.
@@ -93,6 +94,7 @@ class BackgroundTask(ABC):
         self.database = database
         self.on_crash: Callable[[str, BaseException], None] | None = None
         self.may_degrade = False
+        self.longest_degraded_backoff_seconds = _LONGEST_DEGRADED_BACKOFF_SECONDS
         self.degradation: Degradation | None = None
         self.on_state: Callable[[BackgroundTask], None] | None = None
         waiting_seconds = GRACE_SECONDS + max(0.0, database.connect_seconds - _CONNECTING_SECONDS)
@@ -218,7 +220,7 @@ class BackgroundTask(ABC):
         before = self.degradation or Degradation("", time.monotonic(), 0)
         self.degradation = Degradation(reason, before.since, before.failures + 1)
         backoff = self._degraded_backoff
-        self._degraded_backoff = min(backoff * 2, _LONGEST_DEGRADED_BACKOFF_SECONDS)
+        self._degraded_backoff = min(backoff * 2, self.longest_degraded_backoff_seconds)
         logged_reason, logged_at = self._logged
         if reason != logged_reason or time.monotonic() - logged_at > _LOG_AGAIN_SECONDS:
             where = {} if isinstance(error, CentralCloudError) else {"traceback": traceback.format_exception(error)}

@@ -6,13 +6,14 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from psycopg.conninfo import conninfo_to_dict
-from support.browsers import start_dashboard
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from support.browsers import Site, start_dashboard
 from support.commands import environment, run_command, start_command, summarize_error
 from support.events import outcomes, send
 from support.ports import free_port
@@ -100,7 +101,11 @@ def test_an_older_schema_is_named_on_the_page_and_in_the_log(
     downgrade(database, "0024")
     sentence = r"the database is at revision 0024, this version needs \d+: run `centralcloud migrate`"
     site = start_dashboard(start, database_url, wait_for="run `centralcloud migrate`")
-    assert re.search(sentence, site.html("/"))
+    html = site.html("/")
+    assert re.search(sentence, html)
+    assert "The schema of the database does not fit this version." in html
+    assert "The database is unavailable" not in html
+    assert re.search(r"<code[^>]*>centralcloud migrate</code>", html)
     site.program.wait_for("background_task_degraded")
     (line,) = (each for each in site.program.log() if each["event"] == "background_task_degraded")
     assert re.fullmatch(sentence, line["error"])
@@ -123,8 +128,61 @@ def test_a_schema_that_can_be_read_and_does_not_fit_is_named(start: Start, datab
 
 def test_a_login_that_is_refused_says_what_to_correct(start: Start, database_url: str) -> None:
     url = with_database(database_url, "there_is_none")
-    site = start_dashboard(start, url, wait_for="The database is unavailable")
+    site = start_dashboard(start, url, wait_for="The database refuses the login")
     assert "correct the user, the password or the name of the database in DATABASE_URL" in site.html("/")
+
+
+def test_a_wrong_password_in_the_database_url_is_named_and_never_shown(start: Start, database_url: str) -> None:
+    with a_login_by_password(database_url, "right") as role:
+        wrong = make_conninfo(database_url, user=role, password="secret-and-wrong")
+        program = start("centralcloud", "dashboard", "--port", "0", "--database-url", wrong, DATABASE_URL=database_url)
+        site = Site(program, database_url, wait_for="The database refuses the login")
+        assert "correct the user, the password" in site.html("/fleet")
+        assert "secret-and-wrong" not in site.html("/") + program.output()
+        execute(database_url, f"ALTER ROLE {role} SUPERUSER PASSWORD 'secret-and-wrong'")
+        eventually(lambda: 'data-state="live"' in site.html("/"), within_seconds=15)
+
+
+def test_a_login_without_rights_is_named_with_the_command_that_gives_them(start: Start, database_url: str) -> None:
+    role = f"cc_norights_{os.getpid()}"
+    execute(database_url, f"CREATE ROLE {role} LOGIN")
+    try:
+        site = start_dashboard(start, make_conninfo(database_url, user=role), wait_for="The login lacks a right")
+        html = site.html("/")
+        assert "permission denied for" in html
+        assert re.search(r"<code[^>]*>centralcloud grants --apply</code>", html)
+        assert "The database is unavailable" not in html
+        execute(database_url, f"ALTER ROLE {role} SUPERUSER")
+        eventually(lambda: "The login lacks a right" not in site.html("/"), within_seconds=15)
+        site.program.process.terminate()
+        site.program.process.wait(timeout=5)
+    finally:
+        execute(database_url, f"DROP ROLE {role}")
+
+
+@contextmanager
+def a_login_by_password(url: str, password: str) -> Iterator[str]:
+    """Let the server of a test ask one role for its password."""
+    ((place,),) = execute(url, "SHOW hba_file")
+    rules, role = Path(place), f"cc_password_{os.getpid()}"
+    if not os.access(rules, os.W_OK):
+        pytest.skip("the rules of this server are not ours to change")
+    before = rules.read_text()
+    execute(url, f"CREATE ROLE {role} LOGIN PASSWORD '{password}'")
+    try:
+        rules.write_text(f"local all {role} scram-sha-256\nhost all {role} all scram-sha-256\n{before}")
+        execute(url, "SELECT pg_reload_conf()")
+        eventually(
+            lambda: (
+                execute(url, "SELECT count(*) FROM pg_hba_file_rules WHERE user_name = ARRAY[%s]", (role,)) == [(2,)]
+            )
+        )
+        yield role
+    finally:
+        rules.write_text(before)
+        execute(url, "SELECT pg_reload_conf()")
+        execute(url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", (role,))
+        execute(url, f"DROP ROLE {role}")
 
 
 def test_the_daemon_serves_the_pages_and_ingests(start: Start, database_url: str) -> None:
@@ -179,6 +237,13 @@ def test_the_daemon_alone_imports_nothing_of_the_pages(tmp_path: Path) -> None:
     assert "centralcloud.daemon" in imported
     assert not {name for name in imported if name.split(".")[0] == "jinja2"}
     assert not {name for name in imported if name.startswith("centralcloud.dashboard.web")}
+
+
+def test_the_pages_alone_import_nothing_of_ingest_the_rules_and_the_daemon() -> None:
+    heavy = ("centralcloud.ingest", "centralcloud.learning.rules", "centralcloud.settings", "apscheduler")
+    code = f"import centralcloud.dashboard.program, sys; print([each for each in {heavy} if each in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_the_demo_takes_another_port_where_that_of_the_dashboard_is_taken(

@@ -12,6 +12,7 @@ from centralcloud.dashboard.reader.reader import Reader
 from centralcloud.dashboard.reader.source import Source, Tier
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import DatabaseUnavailableError
+from centralcloud.store.schema_revision import SchemaError
 
 
 class Counted:
@@ -124,9 +125,29 @@ def test_a_part_that_may_not_be_read_leaves_the_others(database: Database, datab
     reader.run_once()
     assert reader.snapshot.of(other.source) == 1
     assert reader.snapshot.of(denied.source) is None
-    assert reader.snapshot.denied[denied.source.name] == "permission denied for table secret"
+    problem = reader.snapshot.denied[denied.source.name]
+    assert problem.reason.startswith("permission denied for table secret: ")
+    assert problem.command == "centralcloud grants --apply"
     reader.run_once()
-    assert denied.reads == 1, "it is tried again after a minute"
+    assert denied.reads == 1, "it is tried again after ten seconds"
+
+
+def test_a_schema_that_did_not_fit_for_long_is_read_again_within_seconds(database: Database) -> None:
+    reader = Reader(database, [])
+    waits = [reader._degrade(SchemaError("x")) for _ in range(20)]
+    assert max(waits) <= 3.0
+
+
+def test_a_schema_that_changes_under_the_pages_is_noticed_within_seconds(database: Database, database_url: str) -> None:
+    clock = Clock()
+    reader = Reader(database, [], clock=clock)
+    reader.run_once()
+    execute(database_url, "UPDATE centralcloud.schema_revision SET version_num = '0024'")
+    clock.now += 11
+    with pytest.raises(SchemaError):
+        reader.run_once()
+    assert reader.snapshot.outage is not None
+    assert reader.snapshot.outage.problem.command == "centralcloud migrate"
 
 
 def test_without_viewers_it_reads_seldom_and_the_next_one_wakes_it(database: Database) -> None:

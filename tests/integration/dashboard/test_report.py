@@ -80,7 +80,42 @@ def test_the_numbers_are_those_of_the_records(database: Database, database_url: 
     assert text.splitlines()[0].endswith(", times in Europe/Berlin")
     assert "833 decisions; 99.1% of 803 outcomes succeeded." in text
     assert "$44.03 were spent; a success cost 5.5¢." in text
-    assert "there is nothing to compare with" in text
+    assert "There is no comparison with the time before, " in text
+    assert ": the records begin at " in " ".join(text.split())
+
+
+def test_the_time_before_is_named_by_its_ends(database: Database, database_url: str) -> None:
+    some_traffic(database, database_url)
+    execute(
+        database_url,
+        "INSERT INTO model_performance (window_start, window_end, model_name, complexity_level, provider, instance_id, "
+        "total_requests, successful_requests, failed_requests, blameless_requests, total_cost, total_tokens) "
+        "SELECT at, at + interval '1 hour', 'm', 'complex', 'p', 'i', 100, 90, 10, 0, 0, 0 "
+        "FROM (SELECT date_bin('1 hour', now() - interval '1 hour' * hours, '2000-01-01') AS at "
+        "FROM generate_series(30, 60) AS hours) AS hours",
+    )
+    # The hour in which the 24 hours began is taken as a whole, so that the time is longer: a rounded length would confuse.
+    text = " ".join(report("--since", "24h").stdout.split())
+    assert re.search(r"Against the time before, \d\d \w{3} \d\d:\d\d to \d\d \w{3} \d\d:00: decisions [+−]", text)
+    assert "hours before" not in text
+
+
+def test_a_leader_without_a_single_one_before_it_is_told_in_full(database: Database, database_url: str) -> None:
+    some_traffic(database, database_url)
+    publish(database_url, "cheap", 4.0, 1, "1 minute")
+    text = " ".join(report().stdout.split())
+    assert "Complex tasks: cheap now has the highest score; at the start of the time no model had a score." in text
+    assert "1 pair of a model and a complexity got its first score." in text
+    publish(database_url, "cheap", 4.0, 2, "8 days")
+    publish(database_url, "gpt-4o", 4.0, 3, "8 days")
+    publish(database_url, "gpt-4o", 4.0, 4, "1 minute")
+    publish(database_url, "cheap", 4.5, 5, "1 minute")
+    text = " ".join(report().stdout.split())
+    assert "cheap now has the highest score; at the start of the time 2 models shared it." in text
+    execute(database_url, "UPDATE model_score_history SET new_score = 4.5 WHERE version = 2")
+    publish(database_url, "gpt-4o", 4.5, 6, "1 second")
+    text = " ".join(report().stdout.split())
+    assert "2 models now share the highest score; at the start of the time cheap had it." in text
 
 
 def test_the_recommendations_follow_from_the_rows(database: Database, database_url: str) -> None:
@@ -92,7 +127,9 @@ def test_the_recommendations_follow_from_the_rows(database: Database, database_u
     assert texts[0].startswith("cheap succeeds as often as gpt-4o on complex tasks, and a success costs 1¢ and not 10¢")
     assert texts[1].startswith("silent-1 has sent 30 decisions and no outcome")
     assert texts[2].startswith("idle was never chosen")
-    assert texts[3].startswith("1 pair had fewer than 100 outcomes: rare/complex")
+    assert texts[3].startswith(
+        "1 pair had fewer than 100 outcomes, so its success rate is known only roughly: rare/complex"
+    )
     assert len(texts) == 4
 
 
@@ -108,10 +145,10 @@ def test_the_worth_of_learning_is_an_estimate_or_has_a_reason(database: Database
     assert worth["gained"] == pytest.approx(796 - 803 * 0.9925)
     assert worth["low"] < worth["gained"] < worth["high"]
     text = report().stdout
-    assert "gpt-4o has the highest score, cheap had it before" in text
+    assert "gpt-4o now has the highest score; at the start of the time cheap had it." in " ".join(text.split())
     assert "1 published change of scores: versions 3 to 3." in text
     execute(database_url, "UPDATE routing_records SET propensity = NULL")
-    assert "the log cannot tell: no propensities: 0.0% of the outcomes have one" in " ".join(report().stdout.split())
+    assert "the log cannot tell: only 0.0% of the outcomes have a propensity" in " ".join(report().stdout.split())
 
 
 def test_an_incident_costs_the_successes_that_came_less_than_before(database: Database, database_url: str) -> None:
@@ -135,7 +172,7 @@ def test_an_incident_costs_the_successes_that_came_less_than_before(database: Da
     found = json.loads(report("--json").stdout)["incidents"]
     assert [(each["subject"], each["lost"], each["unknown"]) for each in found] == [
         ("m/complex", 60, None),
-        ("queue", None, "it is not about a model"),
+        ("queue", None, "the finding is not about a model"),
     ]
     text = report().stdout
     assert "Low success rate" in text

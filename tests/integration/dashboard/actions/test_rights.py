@@ -43,6 +43,36 @@ def test_a_change_needs_a_session_its_token_its_role_and_its_page(
     assert len(log.new()) == 1
 
 
+@pytest.mark.parametrize("read_needs_login", [True, False])
+def test_a_login_that_ends_in_the_middle_of_a_form_changes_nothing_and_keeps_what_was_typed(
+    fleet: Fleet, tmp_path: Path, log: Log, read_needs_login: bool
+) -> None:
+    with serving(fleet, tmp_path / "users", read_needs_login=read_needs_login) as dashboard:
+        browser, other_tab = Browser(dashboard).log_in(), Browser(dashboard)
+        form = {**browser.get(PIN).form, "score": "2.75", "reason": "typed & kept"}
+        other_tab.cookies = browser.cookies.copy()
+        assert other_tab.post("/logout", {"token": form["token"]}).status == 303
+        answer = browser.post("/actions/pin", form)
+        assert answer.status == 401
+        assert "Your login has ended" in answer.text
+        assert "Nothing was changed." in answer.text
+        assert log.new() == []
+        found = re.search(r'<a class="button" href="(/login[^"]+)"', answer.text)
+        assert found is not None
+        page = browser.get(html.unescape(found[1]))
+        assert form["token"] not in page.text
+        sent = browser.post("/login", {"name": "ada", "password": PASSWORD, "next": page.form["next"]})
+        assert sent.status == 303
+        again = browser.get(sent.location or "")
+        assert (again.form["score"], again.form["reason"]) == ("2.75", "typed & kept")
+        assert browser.post("/actions/pin", {**form, **again.form}).status == 303
+        assert [row[0] for row in log.new()] == ["pin"]
+        other_tab.cookies = {}
+        long = other_tab.post("/actions/pin", {**form, "reason": "x" * 4000})
+        assert long.status == 401
+        assert "xxxx" not in long.text
+
+
 def test_a_viewer_gets_the_command_instead_of_the_form(dashboard: Dashboard) -> None:
     answer = Browser(dashboard).log_in("vera").get(f"{PIN}&score=2")
     assert answer.status == 403

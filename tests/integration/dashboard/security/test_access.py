@@ -200,18 +200,18 @@ def test_without_its_setting_the_header_names_no_one(make_site: Callable[..., Si
 
 def test_tries_behind_a_proxy_count_by_client(make_site: Callable[..., Site]) -> None:
     browser = Browser(make_site(trusted_proxies="127.0.0.1"))
-    for number in range(5):
+    for _ in range(5):
         browser.headers = {"X-Forwarded-For": "198.51.100.7"}
-        assert browser.log_in(f"user{number}", "wrong").status == 401
-    assert browser.log_in("user9", "wrong").status == 429
+        assert browser.log_in("ada", "wrong").status == 401
+    assert browser.log_in("ada", "wrong").status == 429
     browser.headers = {"X-Forwarded-For": "198.51.100.7, 198.51.100.8"}
     assert browser.log_in("ada").status == 303
     direct = Browser(make_site())
     for number in range(5):
         direct.headers = {"X-Forwarded-For": f"198.51.100.{number}"}
-        assert direct.log_in(f"user{number}", "wrong").status == 401
+        assert direct.log_in("ada", "wrong").status == 401
     direct.headers = {"X-Forwarded-For": "198.51.100.77"}
-    assert direct.log_in("user9", "wrong").status == 429, "a client cannot choose its address"
+    assert direct.log_in("ada", "wrong").status == 429, "a client cannot choose its address"
 
 
 def test_a_websocket_needs_a_session_and_its_page_and_ends_with_the_session(browser: Browser) -> None:
@@ -239,7 +239,7 @@ def test_a_websocket_needs_a_session_and_its_page_and_ends_with_the_session(brow
     own = {"Origin": browser.origin}
     assert asyncio.run(status_of(own)) == 401
     browser.log_in()
-    (cookie,) = (f"{name}={value}" for name, value in browser.cookies.items())
+    cookie = f"centralcloud-session={browser.cookies['centralcloud-session']}"
     for headers in ({}, {"Origin": "http://evil.example"}, own | {"Sec-Fetch-Site": "cross-site"}):
         assert asyncio.run(status_of(headers | {"Cookie": cookie})) == 403
     assert asyncio.run(status_of(own | {"Cookie": cookie})) == 101

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from centralcloud.dashboard.security.passwords import PasswordHash
+from centralcloud.dashboard.security.passwords import Cost, PasswordHash, hash_password
 
 from .conftest import PASSWORD, Browser, Site
 
@@ -89,6 +89,39 @@ def test_the_sixth_try_is_429_and_says_when(browser: Browser) -> None:
     assert "Too many tries: the next one is possible in 42 seconds." in refused.text
     browser.site.clock.now += 42
     assert browser.log_in("ada").status == 303
+
+
+def test_wrong_tries_of_others_keep_no_operator_out_of_a_browser_that_is_known(browser: Browser) -> None:
+    """All come from one address, as behind a proxy that passes on none, and the attacker knows the name."""
+    assert browser.log_in("ada").status == 303
+    attacker, stranger = Browser(browser.site), Browser(browser.site)
+    while attacker.log_in("ada", "wrong").status != 429:
+        pass
+    assert stranger.log_in("ada").status == 429
+    assert stranger.log_in("bob", "wrong").status == 401, "other names have tries of their own"
+    assert browser.log_in("ada").status == 303
+
+
+def test_the_mark_of_a_browser_is_not_a_login_and_ends_with_the_password(browser: Browser, users_file: Path) -> None:
+    browser.log_in("ada")
+    session, mark = sorted(browser.cookies, key=len)
+    assert mark == f"{session}-known"
+    del browser.cookies[session]
+    assert browser.get("/scores").status == 303
+    for _ in range(5):
+        assert browser.log_in("ada", "wrong").status == 401
+    assert browser.log_in("ada").status == 429, "five tries, as for every other"
+    browser.cookies[mark] = browser.cookies[mark][:-1] + "x"
+    for _ in range(5):
+        assert browser.log_in("ada", "wrong").status == 401
+    assert browser.log_in("ada").status == 429, "a forged mark is none"
+    other = Browser(browser.site)
+    browser.site.clock.now += 60
+    assert other.log_in("ada").status == 303
+    users_file.write_text(f"ada:operator:{hash_password('another password', Cost(2, 1, 1))}\n")
+    for _ in range(5):
+        assert browser.log_in("ada", "wrong").status == 401
+    assert other.log_in("ada", "another password").status == 429, "the mark is of the password before"
 
 
 def test_many_tries_at_the_same_time_are_limited_before_they_are_hashed(
@@ -184,7 +217,7 @@ def test_a_logout_needs_the_token_and_ends_the_session(browser: Browser) -> None
     assert browser.get("/scores").status == 200
     answer = browser.post("/logout", {"token": browser.token()})
     assert (answer.status, answer.location) == (303, "/login")
-    assert not browser.cookies
+    assert list(browser.cookies) == ["centralcloud-session-known"], "a mark of the browser, which is not a login"
     browser.cookies = before
     assert browser.get("/scores").status == 303
 

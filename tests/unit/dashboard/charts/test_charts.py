@@ -8,7 +8,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from support.drawings import check, drawing, head, of_class, parse, points, rows, texts, titles
+from support.drawings import check, drawing, head, keys, of_class, parse, points, rows, texts, titles
 from support.repository import REPOSITORY
 
 from centralcloud.dashboard import charts
@@ -196,6 +196,36 @@ def test_names_of_models_on_one_spot_move_apart() -> None:
     markup = charts.frontier([charts.CostPanel("simple", found)], label="x")
     check(markup)
     assert {f"model-{index}" for index in range(3)} <= set(texts(drawing(markup, "wide")))
+
+
+@pytest.mark.parametrize("count", [6, 20, 100])
+@pytest.mark.parametrize("spot", ["one", "few", "many"])
+def test_every_dot_has_its_name_beside_it_or_a_number_with_the_name_below(count: int, spot: str) -> None:
+    draw = random.Random(15)
+    places = {"one": [(0.01, 0.9)], "few": [(0.01, 0.9), (0.0101, 0.899), (0.04, 0.5)]}.get(spot)
+    costs = places or [(draw.uniform(0.001, 0.1), draw.uniform(0.85, 0.99)) for _ in range(count)]
+    found = [
+        CostPoint(f"vendor/model-with-a-long-name-{index}", *costs[index % len(costs)], 1 / count, leads=index == 0)
+        for index in range(count)
+    ]
+    markup = charts.frontier([charts.CostPanel(name, found) for name in ("simple", "medium", "complex")], label="x")
+    check(markup)
+    for kind in ("wide", "narrow"):
+        seen = texts(drawing(markup, kind))
+        listed = keys(markup, kind)
+        for point in found:
+            assert seen.count(point.name) + list(listed.values()).count(point.name) == 3, (kind, point.name)
+        ranges = [list(map(int, text.split("–"))) for text in seen if re.fullmatch(r"\d+(–\d+)?", text)]
+        shown = {number for ends in ranges for number in range(ends[0], ends[-1] + 1)}
+        assert shown == set(listed)
+
+
+def test_a_name_too_long_to_stand_beside_its_dot_stands_whole_below_the_chart() -> None:
+    name = "anthropic/" + "very-" * 20 + "long"
+    markup = charts.frontier([charts.CostPanel("simple", [CostPoint(name, 0.01, 0.9, 1.0, leads=True)])], label="x")
+    check(markup)
+    assert keys(markup, "wide") == keys(markup, "narrow") == {1: name}
+    assert "1" in texts(drawing(markup, "wide"))
 
 
 @pytest.mark.parametrize(("hours", "words"), [(24, "24 hours"), (30, "30 hours"), (168, "7 days")])

@@ -13,6 +13,7 @@ from centralcloud.dashboard.sources.minutes import FleetMinute
 from centralcloud.dashboard.sources.queue import QueueState
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
+RUNNING = Worker(1, "h", "7-1", 1000, NOW, NOW, True, False)
 FLEET = FleetState(50, 3, 0, None, None, 1, NOW, 0, 0, None, 9, NOW)
 
 
@@ -36,7 +37,7 @@ def test_the_worst_instances_come_first_and_each_group_counts_its_own() -> None:
     found = listing(instances, Rows(instances, (), ()), {})
     assert [row.name for row in found.rows] == ["d", "c", "b", "e", "a"]
     assert {group.words: group.number for group in found.groups} == {
-        "on the newest scores": 1,
+        "up to date": 1,
         "behind": 2,
         "silent for 10 minutes": 2,
         "not believed": 1,
@@ -50,7 +51,10 @@ def test_the_group_behind_has_as_many_as_the_overview_says() -> None:
     assert [row.name for row in found.rows] == ["c", "b"]
     urls = {group.words: group.url for group in listing(instances, Rows(instances, (), ()), {"page": "3"}).groups}
     assert urls["behind"] == "/fleet?show=behind#instances", "another group begins with its first page"
-    assert [(row.lag, row.width) for row in found.rows] == [("10 versions behind", 100.0), ("3 versions behind", 30.0)]
+    assert [(row.lag, row.width) for row in found.rows] == [
+        ("10 versions behind when last seen", 100.0),
+        ("3 versions behind", 30.0),
+    ]
 
 
 def test_a_thousand_instances_are_shown_in_pages() -> None:
@@ -81,15 +85,46 @@ def test_the_details_are_those_of_exactly_that_name() -> None:
 
 
 def test_the_heading_is_the_worst_thing_about_the_fleet() -> None:
-    assert headline(FLEET, [_instance("a"), _instance("b")]).title == "All 2 instances are on the newest scores"
-    behind = FLEET._replace(behind=1, furthest_behind="b", versions_behind=3)
-    found = headline(behind, [_instance("a"), _instance("b", 3)])
+    assert headline(FLEET, [_instance("a"), _instance("b")], [RUNNING]).title == "All 2 instances are up to date"
+    found = headline(FLEET, [_instance("a"), _instance("b", 3)], [RUNNING])
     assert (found.state, found.title) == ("look", "1 of 2 instances is behind the newest scores")
     assert "b is 3 versions behind" in found.text
-    stopped = headline(FLEET._replace(workers=0), [_instance("a")])
+    stopped = headline(FLEET._replace(workers=0), [_instance("a")], ())
     assert stopped.state == "bad"
     assert "No daemon is running" in stopped.title
-    assert headline(FLEET, []).title == "No instance is registered"
+    assert headline(FLEET, [], [RUNNING]).title == "No instance is registered"
+
+
+def test_the_heading_and_the_list_are_of_the_same_reading() -> None:
+    """The numbers of the fleet are read each second, the list every 15: the two may not contradict each other."""
+    newer = FLEET._replace(version=60, behind=1, furthest_behind="a", versions_behind=10)
+    found = headline(newer, [_instance("a"), _instance("b")], [RUNNING])
+    assert found.title == "All 2 instances are up to date"
+    assert found.text == "The newest version is 50."
+
+
+def test_an_instance_that_lacks_versions_is_never_called_on_the_newest() -> None:
+    fresh = _instance("fresh", 2)._replace(is_behind=False)
+    gone = _instance("gone", 40, silent=True)._replace(is_behind=False)
+    rows = Rows([fresh, gone], (), ())
+    assert [(row.lag, bool(row.width)) for row in map(rows.row, (fresh, gone, _instance("a")))] == [
+        ("2 versions on their way", False),
+        ("40 versions behind when last seen", True),
+        ("on the newest", False),
+    ]
+
+
+def test_a_worker_that_missed_a_heartbeat_is_not_called_running() -> None:
+    late, stopped = RUNNING._replace(is_late=True), RUNNING._replace(is_late=True, is_running=False)
+    found = workers([RUNNING, late, stopped], (), ())
+    assert found is not None
+    assert [(each.state, each.words) for each in found.processes] == [
+        ("good", "running"),
+        ("look", "missed a heartbeat"),
+        ("neutral", "stopped without a goodbye"),
+    ]
+    assert headline(FLEET, [_instance("a")], [late]).title == "The daemon that ingests has missed a heartbeat"
+    assert headline(FLEET, [_instance("a")], [late, RUNNING]).state == "good"
 
 
 def test_nothing_is_ingested_without_a_worker() -> None:
@@ -111,7 +146,7 @@ def test_a_capped_queue_says_so() -> None:
 
 def test_each_lease_stands_with_the_process_that_holds_it() -> None:
     found = workers(
-        [Worker(1, "h", "7-1", 1000, NOW, NOW, True)],
+        [RUNNING],
         [
             Lease("findings", "h/7-1", NOW, True),
             Lease("observation", "gone/8-1", NOW, True),

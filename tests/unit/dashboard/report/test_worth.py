@@ -42,7 +42,11 @@ def test_unequal_propensities_are_weighed() -> None:
     [
         ([row("old", 60, 40, 0.1), row("new", 9, 1, 0.9)], {}, "no score was published before"),
         ([row("old", 60, 40, 0.1)], SCORES, "one model only: old"),
-        ([row("old", 60, 40, 0.1, weighed=0), row("new", 9, 1, 0.9, weighed=0)], SCORES, "no propensities: 0.0%"),
+        (
+            [row("old", 60, 40, 0.1, weighed=0), row("new", 9, 1, 0.9, weighed=0)],
+            SCORES,
+            "only 0.0% of the outcomes have a propensity",
+        ),
         (
             [row("old", 6, 4, 0.1), row("new", 9, 1, 0.9)],
             SCORES,

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from centralcloud.dashboard.reader.snapshot import Outage, Snapshot
+from centralcloud.dashboard.reader.outages import Outage, Problem
+from centralcloud.dashboard.reader.snapshot import Snapshot
 from centralcloud.dashboard.reader.source import Source, Tier
 from centralcloud.dashboard.web.page import Page, PageContext
 from centralcloud.dashboard.web.views import View, ViewKey, Views
@@ -98,7 +99,14 @@ def test_a_page_is_built_again_every_ten_seconds_and_in_an_outage() -> None:
     view, _, built = a_view()
     update(view, *(a_snapshot(number, read_at=NOW + timedelta(seconds=number)) for number in range(20)))
     assert built == [NOW.replace(second=each) for each in (0, 10, 20)]
-    update(view, a_snapshot(20, read_at=NOW + timedelta(seconds=19), outage=Outage(NOW, "cut off")))
+    update(
+        view,
+        a_snapshot(
+            20,
+            read_at=NOW + timedelta(seconds=19),
+            outage=Outage(NOW, Problem("The database is unavailable", "cut off", None)),
+        ),
+    )
     assert len(built) == 4
 
 
