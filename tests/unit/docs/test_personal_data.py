@@ -34,6 +34,7 @@ _NEVER_PERSONAL: Final = frozenset(
         "score_holds.complexity_level",
         "learning_runs.rule",
         "feedback.complexity_level",
+        "usage_roll_ups.complexity",
         "dead_letters.queue_name",
         "dead_letters.field",
         "dead_letters.resolution",
