@@ -73,7 +73,7 @@ def _read(reader: int) -> bytes:
 
 
 def test_every_block_is_run_here() -> None:
-    """All blocks but the first three: they clone this repository, run `make demo`, look at its database, and run these tests."""
+    """All blocks but the first three: they clone this repository, run `make demo` and these tests, and name its database."""
     assert [block for block in _BLOCKS if block not in _RUN] == _BLOCKS[:3]
     assert "git clone" in _BLOCKS[0].commands
 
