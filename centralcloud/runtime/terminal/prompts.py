@@ -35,7 +35,8 @@ def confirm(question: str, *, yes: bool, otherwise: str, concerned: Sequence[str
     if yes:
         return
     if sys.stdin is None or not sys.stdin.isatty():
-        raise SettingsError("--yes is required: standard input is not a terminal")
+        asked = f" to answer: {printable(question)} ({printable('; '.join(concerned))})" if concerned else ""
+        raise SettingsError(f"--yes is required: standard input is not a terminal{asked}")
     try:
         for each in concerned:
             print(f"  {printable(each)}", file=sys.stderr)  # noqa: T201

@@ -186,7 +186,7 @@ def test_a_rollback_that_removes_every_policy_says_what_it_removes_and_asks(
         ],
     )
     refused = run("rollback", "--to", "0", code=2)
-    assert "--yes is required" in str(refused.exception)
+    assert "Remove 4 entries? (model: gpt-4; policy: code, ops; task: fix)" in str(refused.exception)
     run("rollback", "--to", "0", "--dry-run")
     run("rollback", "--to", "2")  # one policy of two: no question
     run("rollback", "--to", "0", "--yes")
