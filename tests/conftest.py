@@ -16,6 +16,7 @@ from support.programs import Program, programs_in
 from support.progress import Progress
 from support.schedule import LongestFirst, sort_longest_first
 from support.servers import a_server, ensure_weeks, new_database, remove_default_policies, with_database
+from support.shell_programs import share_starts
 from support.tcp_proxy import TcpProxy
 from support.waiting import passes
 from xdist.remote import Producer
@@ -101,6 +102,13 @@ def _signals_as_before() -> Iterator[None]:
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _shared_starts(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Let the processes of the tests know which commands a shell has started from their files."""
+    folder = tmp_path_factory.getbasetemp()
+    share_starts((folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "started-by-shells")
 
 
 @pytest.fixture(autouse=True)

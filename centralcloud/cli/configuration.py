@@ -12,7 +12,7 @@ from centralcloud.cli.arguments import Reason
 from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.contracts import SettingsError
 from centralcloud.contracts.errors import quote
-from centralcloud.contracts.fleet_configuration import KINDS, Change
+from centralcloud.contracts.fleet_configuration import KINDS, Bodies, Change
 from centralcloud.contracts.fleet_configuration.model import ModelStatus
 from centralcloud.runtime.commands.arguments import utf8
 from centralcloud.runtime.commands.json_input import read_json_input
@@ -35,11 +35,13 @@ from centralcloud.runtime.terminal.output import (
     print_rows,
     print_text,
 )
+from centralcloud.runtime.terminal.prompts import confirm
 from centralcloud.runtime.wording import counted, listed, printable_json
 
 app = typer.Typer(help="Show, compare, roll back, export and import the fleet's configuration.", no_args_is_help=True)
 
 _MOST_NAMED: Final = 10
+_POLICY_KIND: Final = "policy"
 _STATUSES: Final = get_args(ModelStatus)
 _ENTRY_HELP: Final = f"KIND/ID, or a KIND: {', '.join(KINDS)}."
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change, and write nothing.")]
@@ -132,18 +134,21 @@ def diff(
 def rollback(
     to: Annotated[int, typer.Option("--to", min=0, help="The version to go back to.")],
     dry_run: DryRun = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before it removes all policies or entries.")] = False,
     reason: Reason = None,
     json_output: AsJson = False,
 ) -> None:
     """Write the content of an earlier version again, as a new version, and show what that changes.
 
-    Keys stay as they are now: a key that was revoked does not come back.
+    Keys stay as they are now: a key that was revoked does not come back. Asks before it removes every policy or every entry:
+    the default policies of `migrate` are a version, too.
     """
     from centralcloud.runtime.configuration.history import changes_back, read_at
 
     author = _author(reason or f"rolled back to version {to}")
     with open_database(read_settings(), "configuration", checked=False) as database:
         then = read_at(database, to)
+        seen = None if dry_run or yes else _confirm_removal(read_whole(database), then, to)
         made: list[EntryDifference] = []
 
         def decide(current: Current) -> Sequence[Change]:
@@ -151,7 +156,9 @@ def rollback(
             made[:] = difference_of(current.bodies, changes)
             return changes
 
-        written = change_configuration(database, author, decide, is_known=_may_be_known, dry_run=dry_run)
+        written = change_configuration(
+            database, author, decide, expected_version=seen, is_known=_may_be_known, dry_run=dry_run
+        )
     _show_written(written, made, dry_run=dry_run, json_output=json_output, extra={"to_version": to})
 
 
@@ -257,6 +264,35 @@ def import_command(
             err=True,
         )
     _show_written(written, made, dry_run=dry_run, json_output=json_output, extra={"unknown_models": new})
+
+
+def _confirm_removal(current: Current, then: Bodies, to: int) -> int | None:
+    """Ask before every policy or every entry is removed; return the version that was asked about, None without a question.
+
+    Raises:
+        NotConfirmedError, InterruptedAtPromptError, SettingsError: as `confirm`.
+    """
+    now, kept = _names_by_kind(current.bodies), _names_by_kind(then)
+    if _POLICY_KIND in kept or (kept and _POLICY_KIND not in now) or not now:
+        return None
+    gone = {kind: [name for name in names if name not in kept.get(kind, ())] for kind, names in now.items()}
+    number = counted(sum(map(len, gone.values())), "entry", "entries")
+    confirm(
+        f"Version {to} has no {'policy' if kept else 'entry'}. Remove {number}?",
+        yes=False,
+        otherwise="nothing was rolled back",
+        concerned=[f"{kind}: {listed(names, _MOST_NAMED)}" for kind, names in gone.items() if names],
+    )
+    return current.configuration.version
+
+
+def _names_by_kind(bodies: Bodies) -> dict[str, list[str]]:
+    """Return the ids of the entries of each kind that has some, but keys."""
+    names: dict[str, list[str]] = {}
+    for kind, entry_id in sorted(bodies):
+        if kind != KEY_KIND:
+            names.setdefault(kind, []).append(entry_id)
+    return names
 
 
 def _may_be_known(_name: str) -> bool:

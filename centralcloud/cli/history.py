@@ -24,9 +24,9 @@ def history(
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most this many, the newest ones.")] = 50,
     json_output: AsJson = False,
 ) -> None:
-    """Show what operators changed, newest first.
+    """Show what operators and migrations changed, newest first.
 
-    Each row says who changed what, from where, and why. The log is never trimmed.
+    Each row says who changed what, from where, and why. A migration names itself and its revision. The log is never trimmed.
     """
     if action is not None and action not in list(Action):
         raise SettingsError(f"--action: found {action!r}, expected one of {', '.join(Action)}")

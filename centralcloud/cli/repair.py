@@ -66,11 +66,11 @@ def _repair_sequences(database: Database, operator: Operator, *, yes: bool) -> l
     behind = sequence_repair.find_sequences_behind(database)
     if not behind:
         return []
-    listed = "".join(f"\n  {each}" for each in behind)
     confirm(
-        f"Raise {counted(len(behind), 'sequence')} to the greatest number of the table?{listed}\n",
+        f"Raise {counted(len(behind), 'sequence')} to the greatest number of the table?",
         yes=yes,
         otherwise="no sequence was raised",
+        concerned=[str(each) for each in behind],
     )
     return retry_on_contention(lambda: sequence_repair.repair_sequences(database, operator))
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from centralcloud.cli.context import open_database, read_settings
+from centralcloud.monitoring.rule_choices import switch_command
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import is_outage, summarize_error
 from centralcloud.runtime.terminal.emphasis import Style
@@ -168,7 +169,7 @@ def _shadow_rules(shadows: list[dict[str, Any]]) -> Iterator[str]:
     """Yield a line for each rule in the shadow: its other choices, and the command that switches to it."""
     for each in shadows:
         differs = not all(choice["same"] for choice in each["choices"])
-        switch = f" (`centralcloud settings set rule {each['rule']}`)" if differs else ""
+        switch = f" ({switch_command(each['rule'])})" if differs else ""
         yield f"{_INDENT}{each['found']}{switch}"
 
 

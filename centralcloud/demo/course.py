@@ -35,18 +35,20 @@ class Course:
         incident: bool,
         seconds: float | None,
         dashboard: str | None = None,
+        exports: str | None = None,
     ) -> None:
         """Begin the story.
 
         Args:
             seconds: length of the demonstration; None: until it is ended.
             dashboard: address of the pages that show it.
+            exports: the line for a shell that their commands need.
         """
         self._database = database
         self._fleet = fleet
         self._simulated = simulated
         self._exploration = exploration
-        self._dashboard = dashboard
+        self._dashboard, self._exports = dashboard, exports
         self._progress = Progress()
         self.story = Story()
         self._incident = Incident(simulated, self.story, seconds=seconds) if incident else None
@@ -101,6 +103,7 @@ class Course:
             events_per_second=events / max(elapsed, 0.001),
             curl=self._fleet.gateway.curl if self._fleet.gateway else None,
             dashboard=self._dashboard,
+            exports=self._exports,
             story=tuple(self.story.lines),
         )
 

@@ -19,6 +19,7 @@ from centralcloud.demo.dashboard import serving_dashboard
 from centralcloud.demo.fleet import Fleet
 from centralcloud.demo.gateway import DemoGateway
 from centralcloud.demo.incident import SHORTEST_SECONDS
+from centralcloud.demo.second_terminal import second_terminal
 from centralcloud.demo.simulated_models import SimulatedModels
 from centralcloud.demo.state import LoopState, State, read_costs, read_loop
 from centralcloud.demo.story import Line as StoryLine
@@ -97,7 +98,7 @@ def run_demo(
             return 0
         settings = daemon_settings(rule)
         daemon = Daemon(settings, database, fleet_minute_seconds=_FLEET_MINUTE_SECONDS)
-        pages = stack.enter_context(_pages(database)) if dashboard else None
+        pages = stack.enter_context(_pages(database, url)) if dashboard else None
         gateway = (
             stack.enter_context(_a_gateway(database, simulated, exploration=exploration, seed=seed))
             if instances > 1
@@ -121,6 +122,7 @@ def run_demo(
             incident=with_incident,
             seconds=seconds,
             dashboard=pages,
+            exports=second_terminal(url),
         )
         try:
             fleet.start()
@@ -158,12 +160,14 @@ def _a_gateway(
 
 
 @contextmanager
-def _pages(database: Database) -> Iterator[str]:
-    """Serve the dashboard, after a line with its address; yields the address."""
-    with serving_dashboard(database) as url:
+def _pages(database: Database, url: str) -> Iterator[str]:
+    """Serve the dashboard, after lines with its address and with the database of its commands; yields the address."""
+    with serving_dashboard(database) as address:
         _say("watch it in a browser:")
-        print_line(f"  {url}")
-        yield url
+        print_line(f"  {address}")
+        _say("the commands that its pages show need this line, in a second terminal in this folder:")
+        print_line(f"  {second_terminal(url)}")  # a whole line, to be copied
+        yield address
 
 
 class _Show:

@@ -72,6 +72,7 @@ class State:
         events_per_second: ingested since the last state.
         curl: a command that the gateway answers; None without a gateway.
         dashboard: address of the pages; None without them.
+        exports: the line for a shell that the commands of the pages need.
     """
 
     seconds: float
@@ -91,6 +92,7 @@ class State:
     events_per_second: float
     curl: str | None = None
     dashboard: str | None = None
+    exports: str | None = None
     story: tuple[Line, ...] = ()
 
 

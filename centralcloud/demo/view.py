@@ -118,8 +118,18 @@ def _sync(state: State) -> str:
 
 def _addresses(state: State, width: int) -> list[Text]:
     """Where to watch and to try: the pages, and the command that the gateway answers."""
-    watch = [Text(f"Watch it: {state.dashboard}", _FAINT)] if state.dashboard else []
-    return [*watch, *(_try_it(state.curl, width) if state.curl else [])]
+    return [*_watch_it(state, width), *(_try_it(state.curl, width) if state.curl else [])]
+
+
+def _watch_it(state: State, width: int) -> list[Text]:
+    """The address of the pages, and the line that their commands need, where it fits: a part of it would not work."""
+    if not state.dashboard:
+        return []
+    address = f"Watch it: {state.dashboard}"
+    if not state.exports or len(state.exports) > width:
+        return [Text(address, _FAINT)]
+    lines = (f"{address}   Its commands need, in a second terminal in this folder:", state.exports)
+    return [Text(line if len(line) <= width else address, _FAINT) for line in lines]
 
 
 def _try_it(curl: str, width: int) -> list[Text]:

@@ -127,3 +127,8 @@ def in_words(shadow: ShadowRule) -> str:
         for choice in shadow.differing
     )
     return f"{shadow.rule} would choose otherwise{traffic}: {chosen}"
+
+
+def switch_command(rule: str) -> str:
+    """Return the command that publishes the scores of another rule, as it stands in a sentence."""
+    return f"`centralcloud settings set rule {rule}`"

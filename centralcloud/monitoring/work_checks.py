@@ -11,7 +11,7 @@ from centralcloud.monitoring.daemon_activity import (
 )
 from centralcloud.monitoring.finding_detector import list_findings
 from centralcloud.monitoring.instance_lags import read_instance_lags
-from centralcloud.monitoring.rule_choices import ShadowRule, in_words, read_rule_choices
+from centralcloud.monitoring.rule_choices import ShadowRule, in_words, read_rule_choices, switch_command
 from centralcloud.runtime.diagnostics import Check, CheckResult, check_transaction, ok, warn
 from centralcloud.runtime.postgres.database import LIMIT_SECONDS, Database
 from centralcloud.runtime.postgres.query import Query
@@ -123,7 +123,7 @@ def _rule(database: Database) -> CheckResult:
 def _switch(shadows: Sequence[ShadowRule]) -> str:
     """Return the command that publishes the scores of another rule, where one would choose otherwise."""
     other = next((shadow.rule for shadow in shadows if shadow.differing), None)
-    return "" if other is None else f"; `centralcloud settings set rule {other}` switches"
+    return "" if other is None else f"; {switch_command(other)} switches"
 
 
 def _findings(database: Database) -> CheckResult:

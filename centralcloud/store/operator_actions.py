@@ -12,6 +12,7 @@ from typing import Any, Literal
 import psycopg
 from psycopg.types.json import Jsonb
 
+from centralcloud.contracts.authorship import way_of
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.store.swallowed_rows import require_stored
 
@@ -111,11 +112,14 @@ def list_actions(
 ) -> list[dict[str, Any]]:
     """The newest `limit` actions, newest first: the columns of ``list_operator_actions.sql``. A filter of None takes all.
 
+    The `via` of an action that a migration took is `migration`.
+
     Args:
         subject: the subject, or the part before its ``/``: a model also finds the actions on its pairs.
     """
     filters: Mapping[str, Any] = {"subject": subject, "action": action and action.value, "since": since, "limit": limit}
-    return _LIST_ACTIONS.all(connection, filters)
+    rows = _LIST_ACTIONS.all(connection, filters)
+    return [{**row, "via": way_of(row["who"], row["via"], row["source"])} for row in rows]
 
 
 def newest_setting_changes(connection: psycopg.Connection[Any]) -> dict[str, str]:

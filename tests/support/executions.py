@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
+
 from instance_agent.catalog.configuration import build_configuration
 from instance_agent.catalog.key_reader import KeyReader
 from instance_agent.catalog.model import Model, Pricing, TimeLimits
@@ -14,6 +16,7 @@ from instance_agent.chat.protocols import ANTHROPIC, OPENAI
 from instance_agent.execution.attempts import Attempt
 from instance_agent.execution.breakers import Breakers
 from instance_agent.execution.circuit_breaker import BreakerSettings
+from instance_agent.execution.errors import ExecutionError
 from instance_agent.execution.executor import Executor
 from instance_agent.execution.planned import PlannedCall
 from instance_agent.execution.request import ExecutionRequest
@@ -171,3 +174,10 @@ def chosen_text(body: bytes) -> str:
     if "choices" in answer:
         return str(answer["choices"][0]["message"]["content"])
     return "".join(part.get("text", "") for part in answer["content"])
+
+
+async def failure(bench: Bench, *names: str, protocol: str = "openai", **limits: float) -> ExecutionError:
+    """Return the error of a request that a client of a protocol sends to these targets."""
+    with pytest.raises(ExecutionError) as caught:
+        await bench.executor.execute(bench.plan(*names, **limits), a_request(protocol))
+    return caught.value

@@ -12,13 +12,15 @@ import fcntl
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import termios
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,10 @@ _READ_LATE = (
 )
 _READ_LATE_BY_PYTEST = ("PYTEST_",)
 _NAMES_READ_LATE = frozenset({"PORT", "LOG_LEVEL", "REDIS_URL", "NODE_ENV", "TERM", "COLUMNS", "LINES"})
-_PROGRAMS = ("centralcloud", "instance-agent")
+#: Set by a shell, and read by the programs when they are needed, if at all.
+_OF_SHELLS = frozenset({"PATH", "PWD", "OLDPWD", "SHLVL", "_", "LC_ALL"})
+#: The programs that it starts.
+PROGRAMS = ("centralcloud", "instance-agent")
 _LONGEST_REQUEST = 200_000
 #: Imported in functions of the programs, or of what they use, at nearly every start.
 _IMPORTED_LATE = ("structlog", "typer._adapters", "genai_prices.data", "uvloop", "encodings.idna")
@@ -97,12 +102,17 @@ class _Launcher:
     def __init__(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket = ours
-        with theirs:
-            command = [sys.executable, "-P", __file__, str(theirs.fileno())]
+        self._folder = tempfile.mkdtemp(prefix="launcher-")  # short: the address of a socket has 107 bytes at most
+        self.address = f"{self._folder}/socket"
+        shells = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        shells.bind(self.address)
+        shells.listen()
+        with theirs, shells:
+            command = [sys.executable, "-P", __file__, str(theirs.fileno()), str(shells.fileno())]
             # A session of its own: Ctrl-C ends the tests, and the end of the tests ends the launcher.
             self._process = subprocess.Popen(
                 command,
-                pass_fds=[theirs.fileno()],
+                pass_fds=[theirs.fileno(), shells.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 start_new_session=True,
@@ -111,9 +121,7 @@ class _Launcher:
 
     def can_start(self, program: str, env: dict[str, str]) -> bool:
         """Whether a fork is the same as a start: nothing that imports or the interpreter read differs."""
-        changed = {name for name, _value in self._started_with.items() ^ env.items()}
-        late = all(name in _NAMES_READ_LATE or name.startswith(_READ_LATE + _READ_LATE_BY_PYTEST) for name in changed)
-        return program in _PROGRAMS and late
+        return program in PROGRAMS and _is_late(_changed(self._started_with, env))
 
     def send(self, request: dict[str, Any], descriptors: Sequence[int]) -> None:
         message = json.dumps(request).encode()
@@ -123,6 +131,15 @@ class _Launcher:
     def close(self) -> None:
         self._socket.close()
         self._process.wait()
+        shutil.rmtree(self._folder)
+
+
+def _changed(before: Mapping[str, str], after: Mapping[str, str]) -> set[str]:
+    return {name for name, _value in before.items() ^ after.items()}
+
+
+def _is_late(names: set[str]) -> bool:
+    return all(name in _NAMES_READ_LATE or name.startswith(_READ_LATE + _READ_LATE_BY_PYTEST) for name in names)
 
 
 _running: _Launcher | None = None
@@ -138,6 +155,11 @@ def _launcher() -> _Launcher:
 def can_start(program: str, env: dict[str, str]) -> bool:
     """Whether `Launched` does the same as a start of the installed program in this environment."""
     return _launcher().can_start(program, env)
+
+
+def launcher_address() -> str:
+    """Return where the launcher listens for the programs of shells (support.shell_start)."""
+    return _launcher().address
 
 
 def stop_launcher() -> None:
@@ -157,7 +179,7 @@ def _import_programs() -> dict[str, Any]:
     import pkgutil
     from importlib.metadata import entry_points
 
-    mains = {program: entry_points(group="console_scripts")[program].load() for program in _PROGRAMS}
+    mains = {program: entry_points(group="console_scripts")[program].load() for program in PROGRAMS}
     for name in ("centralcloud", "instance_agent"):
         package = importlib.import_module(name)
         for module in pkgutil.walk_packages(package.__path__, f"{name}."):
@@ -172,40 +194,55 @@ def _import_programs() -> dict[str, Any]:
     return mains
 
 
-def _serve(control: socket.socket) -> dict[str, Any] | None:
-    """Fork for each request. Return the request in the child; None in the launcher, when the tests have ended."""
+def _serve(control: socket.socket, shells: socket.socket) -> dict[str, Any] | None:
+    """Fork for each request of the tests or of a shell. Return the request in the child; None when the tests have ended."""
     children: dict[int, socket.socket] = {}
+    of_shells: set[socket.socket] = set()
+    started_with = dict(os.environ)
     woken, waker = socket.socketpair()
     woken.setblocking(False)
     waker.setblocking(False)
     signal.set_wakeup_fd(waker.fileno())
     signal.signal(signal.SIGCHLD, lambda *_: None)
     while True:
-        ready, _, _ = select.select([control, woken], [], [])
+        ready, _, _ = select.select([control, shells, woken, *of_shells], [], [])
         if woken in ready:
             with contextlib.suppress(BlockingIOError):
                 woken.recv(4096)
             _report_exits(children)
-        if control not in ready:
+        of_shells.intersection_update(children.values())
+        for pid, connection in children.items():
+            if connection in of_shells.intersection(ready):  # closed: the process that waits for the program was killed
+                os.kill(pid, signal.SIGKILL)
+        if shells in ready:
+            connection, _ = shells.accept()
+            message, descriptors, _, _ = socket.recv_fds(connection, _LONGEST_REQUEST, 3)
+            request = json.loads(message)
+            if not _is_late(_changed(started_with, request["env"]) - _OF_SHELLS):
+                connection.sendall(b"0")
+                _close([connection.detach(), *descriptors])
+                continue
+            of_shells.add(connection)
+        elif control in ready:
+            message, descriptors, _, _ = socket.recv_fds(control, _LONGEST_REQUEST, 4)
+            if not message:
+                return None
+            request = json.loads(message)
+            connection = socket.socket(fileno=descriptors.pop())
+        else:
             continue
-        message, descriptors, _, _ = socket.recv_fds(control, _LONGEST_REQUEST, 4)
-        if not message:
-            return None
-        request = json.loads(message)
-        connection = socket.socket(fileno=descriptors[3])
         pid = os.fork()
         if pid:
             children[pid] = connection
-            for descriptor in descriptors[:3]:
-                os.close(descriptor)
+            _close(descriptors)
             continue
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        for other in (control, woken, waker, *children.values()):
+        for other in (control, shells, woken, waker, *children.values()):
             other.close()
         if request["new_session"]:
             os.setsid()
-        for number, descriptor in enumerate(descriptors[:3]):
+        for number, descriptor in enumerate(descriptors):
             os.dup2(descriptor, number)
             os.close(descriptor)
         if request["new_session"] and os.isatty(0):
@@ -213,6 +250,11 @@ def _serve(control: socket.socket) -> dict[str, Any] | None:
         with connection:
             connection.sendall(b"%d\n" % os.getpid())
         return request
+
+
+def _close(descriptors: Sequence[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def _report_exits(children: dict[int, socket.socket]) -> None:
@@ -232,6 +274,8 @@ def _become(request: dict[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(request["env"])
     os.chdir(request["cwd"])
+    if "umask" in request:
+        os.umask(request["umask"])
     sys.argv = request["arguments"]
     # New objects: those of the launcher remember whether its own streams could be sought.
     sys.stdin = sys.__stdin__ = open(0, closefd=False)  # noqa: SIM115
@@ -260,7 +304,7 @@ def _run(program: Callable[[], Any]) -> None:
 
 def main() -> None:
     mains = _import_programs()
-    request = _serve(socket.socket(fileno=int(sys.argv[1])))
+    request = _serve(*(socket.socket(fileno=int(descriptor)) for descriptor in sys.argv[1:3]))
     if request is None:
         return
     _become(request)

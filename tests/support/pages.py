@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from support.commands import BIN, environment
+from support.shell_programs import programs_for_shells
 
 _BLOCK = re.compile(r"^```(sh|text)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 #: Marks, invisible to readers, a block whose commands run until Ctrl-C.
@@ -64,6 +65,8 @@ class Terminal:
 
     def __post_init__(self) -> None:
         folders = [str(self.programs)] if self.programs else []
+        if self.user is None:  # a fork of the launcher has the user of the tests
+            folders.append(str(programs_for_shells()))
         path = ":".join([*folders, str(BIN), os.environ["PATH"]])
         self._env = environment(**self.exported) | {"PATH": path, "LC_ALL": "C.UTF-8", "COLUMNS": "250"}
 

@@ -48,6 +48,20 @@ def estimated(**means: float) -> LearnedScores:
     return LearnedScores(epoch="e", version=9, scores=scores)
 
 
+def learned(**scores: tuple[float, float] | float) -> LearnedScores:
+    """Scores of models for medium tasks: a score, or mean and n_eff."""
+    return LearnedScores(
+        epoch="e", version=3,
+        scores={
+            (name, "medium"): LearnedScore(
+                score=each if isinstance(each, float) else 5 * each[0], version=3, at=NOW,
+                estimate=Estimate() if isinstance(each, float) else Estimate(mean=each[0], n_eff=each[1]),
+            )
+            for name, each in scores.items()
+        },
+    )  # fmt: skip
+
+
 def request(complexity: str | int | None = "medium", **fields) -> RoutingRequest:
     headers = {} if complexity is None else {"x-centralcloud-complexity": str(complexity)}
     return RoutingRequest(headers=hints_from_headers(headers), **fields)

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from centralcloud.contracts.fleet_configuration import (
     FleetConfiguration,
     parse_agent,
@@ -13,7 +15,11 @@ from centralcloud.contracts.fleet_configuration import (
     read_configuration,
 )
 from instance_agent.catalog.catalog import CatalogSnapshot
+from instance_agent.routing.plan import Plan, PlanError
+from instance_agent.routing.request import RoutingRequest
 from instance_agent.routing.rules import RoutingRules
+from instance_agent.routing.task import TaskHints
+from support.planning import a_planner, model, request, snapshot
 
 _PARSERS = {
     "rules": parse_rule,
@@ -49,3 +55,25 @@ def rule(rule_id: str, *targets: str | dict[str, Any], **fields: Any) -> dict[st
         for number, each in enumerate(targets, start=1)
     ]
     return {"id": rule_id, "name": rule_id, **({"targetModels": models} if models else {}), **fields}
+
+
+#: The catalog of most tests: four models, each with one score for every complexity.
+MODELS = [model("a", 5.0), model("b", 4.0), model("c", 3.0), model("d", 2.0, provider="q")]
+KNOWN = snapshot(*MODELS, aliases={"old-c": "c"})
+
+
+def plan(rules: RoutingRules, asked: RoutingRequest | None = None, known: Any = KNOWN, **options: Any) -> Plan:
+    """Return the plan of a request; by default one of medium complexity."""
+    return a_planner().plan(asked or request(), known, rules=rules, **options)
+
+
+def refused(rules: RoutingRules, asked: RoutingRequest, known: Any = KNOWN) -> PlanError:
+    """Return the error of a request that has no plan."""
+    with pytest.raises(PlanError) as found:
+        plan(rules, asked, known)
+    return found.value
+
+
+def hints(**fields: Any) -> RoutingRequest:
+    """Return a request of medium complexity with headers."""
+    return RoutingRequest(headers=TaskHints(level="medium", **fields))

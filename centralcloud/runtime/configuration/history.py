@@ -7,8 +7,10 @@ from typing import Any, Final
 import msgspec
 import psycopg
 from msgspec import Struct
+from msgspec.structs import replace
 
 from centralcloud.contracts import CentralCloudError
+from centralcloud.contracts.authorship import way_of
 from centralcloud.contracts.fleet_configuration import KINDS, Bodies, Change
 from centralcloud.contracts.fleet_configuration.configuration import entry_path
 from centralcloud.runtime.configuration.document import KEY_KIND
@@ -29,7 +31,7 @@ class ConfigurationVersion(Struct, frozen=True, kw_only=True):
 
     Attributes:
         who: the user of the command or the label of the key, and the database role.
-        via: ``cli``, ``web`` or ``api``; None where the log of operators' actions has no such row.
+        via: ``cli``, ``web``, ``api`` or ``migration``; None where the log of operators' actions has no such row.
         source: the host, or the address of the client.
         changed: how many entries.
         entries: kind/id of the first 100 of them.
@@ -73,7 +75,8 @@ def list_versions(
         rights("read the history of the configuration", "centralcloud_configurator"),
         database.connection() as connection,
     ):
-        return _CHANGES.all(connection, wanted)
+        versions = _CHANGES.all(connection, wanted)
+    return [replace(each, via=way_of(each.who, each.via, each.source)) for each in versions]
 
 
 def read_at(database: Database, version: int) -> Bodies:

@@ -2,6 +2,7 @@
 
 import getpass
 import sys
+from collections.abc import Sequence
 
 from centralcloud.contracts import CentralCloudError, SettingsError
 from centralcloud.runtime.wording import printable
@@ -17,13 +18,14 @@ class InterruptedAtPromptError(CentralCloudError):
     exit_code = 130
 
 
-def confirm(question: str, *, yes: bool, otherwise: str) -> None:
+def confirm(question: str, *, yes: bool, otherwise: str, concerned: Sequence[str] = ()) -> None:
     """Ask a question on the terminal; return if it is answered with yes, or if `yes` is given.
 
     The question is printed to standard error: standard output may be a pipe.
 
     Args:
         otherwise: the effect of any other answer, for example "nothing was purged".
+        concerned: the things that the question is about, each a line above it.
 
     Raises:
         NotConfirmedError: the answer is no, or the input ends.
@@ -33,8 +35,11 @@ def confirm(question: str, *, yes: bool, otherwise: str) -> None:
     if yes:
         return
     if sys.stdin is None or not sys.stdin.isatty():
-        raise SettingsError("--yes is required: standard input is not a terminal")
+        asked = f" to answer: {printable(question)} ({printable('; '.join(concerned))})" if concerned else ""
+        raise SettingsError(f"--yes is required: standard input is not a terminal{asked}")
     try:
+        for each in concerned:
+            print(f"  {printable(each)}", file=sys.stderr)  # noqa: T201
         answer = ""
         while answer not in ("y", "yes", "n", "no"):
             print(f"{printable(question)} [y/N]: ", end="", file=sys.stderr, flush=True)  # noqa: T201

@@ -24,7 +24,7 @@ COMMANDS = (
     "models retire gpt-5 --undo", "models forget gpt-5 --yes",
     "instances", "instances list", "settings", "settings show", "settings set rule adaptive",
     "configuration show", "configuration show policy", "configuration history", "configuration diff 0",
-    "configuration export", "configuration import DOCUMENT --dry-run", "configuration rollback --to 0",
+    "configuration export", "configuration import DOCUMENT --dry-run", "configuration rollback --to 0 --yes",
     "dead-letters", "dead-letters list", "dead-letters show 1", "dead-letters replay 1", "dead-letters discard --all",
     "queue purge --older-than 0s --yes", "verify", "verify --scores", "repair --yes", "repair sequences --yes",
     "history", "grants",

@@ -1,10 +1,11 @@
 """The programs from their files, with every import, and the same started the way most tests start them.
 
-Other commands are started from their files by the pages of docs/ (tests/integration/docs).
+Other commands are started from their files by the pages of docs/ (tests/integration/docs), each once in a run.
 """
 
 import os
 import pkgutil
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from types import ModuleType
 
 import pytest
 from support.commands import run_command, start_command
+from support.pages import ShellBlock, Terminal
 from support.waiting import eventually
 
 import centralcloud
@@ -66,6 +68,24 @@ def test_a_signal_ends_a_program_that_waits_for_its_database(cold: bool, tmp_pat
         assert process.returncode == 0, output
     finally:
         process.kill()
+
+
+def test_a_shell_gets_the_same_from_a_fork_as_from_the_installed_program(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path, {"DATABASE_URL": f"postgresql:///routing?host={tmp_path}"})
+    wrong = "centralcloud unfreeze --wrong 2>&1 || echo code $?"
+    first, second = terminal.run(wrong), terminal.run(wrong)  # the first start of a command is that of its file
+    assert first == second
+    assert "code 2" in first
+    log = tmp_path / "log"
+    for _ in range(2):
+        process = terminal.start(ShellBlock("", "centralcloud run", own_terminal=True), log)
+        try:
+            eventually(lambda: "database_unavailable" in log.read_text(), within_seconds=60)
+            os.kill(process.pid, signal.SIGINT)  # Ctrl-C
+            assert process.wait(timeout=30) == 0, log.read_text()
+        finally:
+            process.kill()
+            process.wait()
 
 
 @pytest.mark.parametrize("program", ["centralcloud", "instance-agent"])

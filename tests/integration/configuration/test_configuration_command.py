@@ -9,6 +9,7 @@ import pytest
 from support.fleet import a_fleet
 from support.registry import AUTHOR, a_model, an_endpoint, write
 from support.servers import execute, new_database
+from support.terminals import TerminalProgram
 from typer.testing import CliRunner, Result
 
 from centralcloud.cli.app import app
@@ -164,6 +165,40 @@ def test_a_rollback_is_a_new_version_with_the_old_content_and_leaves_keys_alone(
     assert run("rollback", "--to", "99", code=1).exit_code == 1
 
 
+def test_a_rollback_that_removes_every_policy_says_what_it_removes_and_asks(
+    run: Run, database: Database, database_url: str
+) -> None:
+    write(database, put(parse_policy({"name": "code", "models": [{"model": "gpt-4"}]})))
+    write(database, a_model("gpt-4"), put(parse_task({"id": "fix", "policy": "code"})))
+    write(database, put(parse_policy({"name": "ops", "models": [{"model": "gpt-4"}]})))
+    arguments = ("configuration", "rollback", "--to", "0")
+    program = TerminalProgram("centralcloud", *arguments, env={"DATABASE_URL": database_url})
+    program.type(b"n\n", after=b"[y/N]: ")
+    code, screen = program.end()
+    assert (code, screen.splitlines()) == (
+        1,
+        [
+            "  model: gpt-4",
+            "  policy: code, ops",
+            "  task: fix",
+            "Version 0 has no entry. Remove 4 entries? [y/N]: n",
+            "centralcloud: nothing was rolled back",
+        ],
+    )
+    refused = run("rollback", "--to", "0", code=2)
+    assert "Remove 4 entries? (model: gpt-4; policy: code, ops; task: fix)" in str(refused.exception)
+    run("rollback", "--to", "0", "--dry-run")
+    run("rollback", "--to", "2")  # one policy of two: no question
+    run("rollback", "--to", "0", "--yes")
+    assert read_whole(database).bodies == {}
+    write(database, a_model("gpt-4"))
+    write(database, put(parse_policy({"name": "code", "models": [{"model": "gpt-4"}]})))
+    without_policy = read_whole(database).configuration.version - 1
+    refused = run("rollback", "--to", str(without_policy), code=2)
+    assert "--yes is required" in str(refused.exception), "the model stays, but no policy does"
+    assert len(read_whole(database).bodies) == 2
+
+
 def test_history_and_show_find_an_entry_and_never_a_hash(run: Run, database: Database) -> None:
     fill(database)
     write(database, put(parse_rule({**RULE, "priority": 7})))
@@ -184,7 +219,7 @@ def test_the_role_of_the_configuration_may_and_a_worker_may_not(run: Run, server
     with a_fleet(server) as fleet:
         assert json.loads(run("show", "--json", url=fleet.configurator).stdout)["entries"]["policy"] == 4
         run("diff", "0", url=fleet.configurator)
-        run("rollback", "--to", "0", url=fleet.configurator)
+        run("rollback", "--to", "0", "--yes", url=fleet.configurator)
         assert execute(fleet.worker, "SELECT count(*) FROM routing_policies") == [(0,)]
         refused = run("export", url=fleet.worker, code=1)
         assert "expected one with the rights of centralcloud_" in str(refused.exception)

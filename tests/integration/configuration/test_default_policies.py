@@ -8,8 +8,10 @@ from support.registry import write
 from support.servers import execute
 
 from centralcloud.contracts.fleet_configuration import canonical_json, parse_policy, put, remove, to_body
+from centralcloud.runtime.configuration.history import list_versions
 from centralcloud.runtime.configuration.writing import read_whole
 from centralcloud.runtime.postgres.database import Database
+from centralcloud.store.operator_actions import list_actions
 from centralcloud.store.schema import downgrade, migrate
 from instance_agent.catalog.source import CatalogSource
 
@@ -48,6 +50,11 @@ def test_the_defaults_are_one_version_with_history_and_a_row_in_the_log(migrated
     log = execute(empty_url, "SELECT split_part(who, ' as ', 1), action, reason FROM operator_actions")
     assert log == [("migration", "change_configuration", "default policies and task mapping")]
     assert execute(empty_url, "SELECT count(*), min(config_version) FROM configuration_history") == [(9, 1)]
+    write(migrated, remove("task", "fix_bug"))
+    ways = ["cli", "migration"]  # newest first
+    assert [each.via for each in list_versions(migrated, most=9)] == ways
+    with migrated.connection() as connection:
+        assert [each["via"] for each in list_actions(connection, limit=9)] == ways
 
 
 def test_every_default_model_is_one_of_the_built_in_catalog(migrated: Database) -> None:

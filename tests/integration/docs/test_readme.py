@@ -73,8 +73,8 @@ def _read(reader: int) -> bytes:
 
 
 def test_every_block_is_run_here() -> None:
-    """All blocks but the first two: they clone this repository, and run `make demo` and these tests."""
-    assert [block for block in _BLOCKS if block not in _RUN] == _BLOCKS[:2]
+    """All blocks but the first three: they clone this repository, run `make demo` and these tests, and name its database."""
+    assert [block for block in _BLOCKS if block not in _RUN] == _BLOCKS[:3]
     assert "git clone" in _BLOCKS[0].commands
 
 

@@ -104,6 +104,16 @@ def test_the_last_lines_are_a_command_that_the_gateway_answers(width: int, heigh
     assert ("127.0.0.1:3003/v1/chat/completions" in "".join(lines)) == (width >= 60)
 
 
+@pytest.mark.parametrize(("width", "complete"), [(120, True), (80, True), (60, False)])
+def test_the_line_that_the_commands_of_the_pages_need_is_whole_or_not_there(width: int, complete: bool) -> None:
+    exports = 'export PATH="$PWD/.venv/bin:$PATH" DATABASE_URL=embedded:.centralcloud/demo'
+    lines = _lines(_state(dashboard="http://127.0.0.1:8480/", exports=exports), width, 24)
+    address = next(number for number, line in enumerate(lines) if line.startswith("Watch it: http://127.0.0.1:8480/"))
+    assert (exports in lines) == complete
+    assert any("export" in line for line in lines) == complete
+    assert (lines[address : address + 2][-1] == exports) == complete
+
+
 def test_each_complexity_has_one_mark_on_its_leader() -> None:
     lines = _lines(_state(degraded=frozenset()), 80, 24)
     marked = {line.split()[0]: line.count("★") for line in lines if line.startswith(tuple(SIMULATED_MODELS))}
