@@ -37,6 +37,14 @@ class BetaPosterior(NamedTuple):
     beta: float
     shift: float = 0.0
 
+    @property
+    def usable(self) -> tuple[float, float]:
+        """Alpha and beta, clipped to the range in which a Beta distribution is neither two points nor a fixed value."""
+        alpha, beta = (
+            min(max(parameter, _SMALLEST_PARAMETER), _LARGEST_PARAMETER) for parameter in (self.alpha, self.beta)
+        )
+        return alpha, beta
+
 
 class _Logit:
     """A posterior in logit space, y = log(theta / (1 - theta)), where every Beta density is smooth and log-concave."""
@@ -85,10 +93,7 @@ class PosteriorTable:
 
     def __init__(self, posterior: BetaPosterior) -> None:
         self._shift = posterior.shift
-        self._logit = _Logit(
-            min(max(posterior.alpha, _SMALLEST_PARAMETER), _LARGEST_PARAMETER),
-            min(max(posterior.beta, _SMALLEST_PARAMETER), _LARGEST_PARAMETER),
-        )
+        self._logit = _Logit(*posterior.usable)
         self.begin, self.high = self._value(self._logit.begin), self._value(self._logit.end)
         self.has_kink = self._logit.beta < 1
 

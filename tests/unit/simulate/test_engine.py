@@ -103,7 +103,7 @@ def test_the_changes_of_a_phase_change_the_outcomes_of_its_models(outcomes: Outc
     assert success[2] == [0, 0, 0]
     assert success[4] == pytest.approx(RATES["good"])
     assert [truth.best.tolist() for truth in ground_truth.phases] == [[0] * 3, [1] * 3, [1] * 3, [1] * 3, [0] * 3]
-    before, slow = (ground_truth.phases[number].by_complexity[0].latency_ms for number in (0, 4))
+    before, slow = (ground_truth.phases[number].outcomes.latency_ms for number in (0, 4))
     assert np.array_equal(slow[0], 3 * before[0])
     assert np.array_equal(slow[1:], before[1:])
 
