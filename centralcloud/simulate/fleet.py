@@ -85,7 +85,7 @@ class Fleet:
         models = np.empty(len(complexity), dtype=np.int64)
         probes = 0
         cell = complexity * len(self._task_types) + task_type
-        for each in np.unique(cell).tolist():
+        for each in np.flatnonzero(np.bincount(cell)).tolist():
             tasks = np.flatnonzero(cell == each)
             draws = self._draws_for(*divmod(each, len(self._task_types)))
             models[tasks], probed = draws.sample(len(tasks), self._rng)

@@ -2,8 +2,8 @@
 
 The Rasch model of test theory (Rasch 1960), for each complexity: the logit of success is the ability of the model less the
 difficulty of the task, plus an effect of the model at the task type. So a model that did only the easy tasks is not taken
-for an able one. All three are shrunk: difficulties to 0 with a standard deviation of 1, abilities to their mean with 3, effects
-to 0 with 0.5. It is an estimate: what a model would have done at a task that differs from those it did, no table tells.
+for an able one. All three are shrunk: difficulties to 0 with a standard deviation of 1, abilities to their mean with 3,
+effects to 0 with 0.5. It is an estimate: no table tells what a model would have done at a task that it did not do.
 """
 
 from typing import Final

@@ -7,7 +7,7 @@ import pytest
 from support.outcomes import RATES, a_ground_truth, a_table
 
 from centralcloud.simulate.candidates import make_candidate
-from centralcloud.simulate.comparison import compare, estimate
+from centralcloud.simulate.comparison import compare
 from centralcloud.simulate.engine import simulate
 from centralcloud.simulate.evaluation import evaluate_run
 from centralcloud.simulate.ground_truth import single_best_model
@@ -166,10 +166,3 @@ def test_without_liars_there_is_no_time_to_quarantine(outcomes: OutcomeFile) -> 
     result = judged(outcomes, phases=[{"events": 1000}])
     assert result["ticks_to_quarantine"] is None
     assert result["honest_exclusions"] == 0
-
-
-def test_the_interval_of_a_mean_is_students() -> None:
-    # Calculated manually: mean 2, standard deviation 1, t = 4.303 with 2 degrees of freedom: 2 -+ 4.303 / sqrt(3).
-    assert estimate([1.0, 2.0, 3.0, None]) == {"mean": 2.0, "low": -0.484338, "high": 4.48434, "runs": 3}
-    assert estimate([7.0]) == {"mean": 7.0, "low": None, "high": None, "runs": 1}
-    assert estimate([None]) == {"mean": None, "low": None, "high": None, "runs": 0}
