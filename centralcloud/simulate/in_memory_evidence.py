@@ -94,5 +94,22 @@ class InMemoryEvidence:
         }
 
 
+def sums_by_task(
+    reports: Reports, pairs: tuple[Pair, ...], task_types: tuple[str, ...]
+) -> dict[tuple[str, str, str], tuple[float, float]]:
+    """Return the outcomes and the reward of each (model, complexity, task type) that has reports."""
+    if not task_types:
+        return {}
+    cell = reports.pair * len(task_types) + reports.task_type
+    outcomes, reward = (np.bincount(cell, weights=weights) for weights in (None, reports.reward))
+    return {
+        (*pairs[each // len(task_types)], task_types[each % len(task_types)]): (
+            float(outcomes[each]),
+            float(reward[each]),
+        )
+        for each in np.flatnonzero(outcomes).tolist()
+    }
+
+
 def _by_pair(pair: Integers, weights: Floats | None, pairs: int) -> list[float]:
     return np.bincount(pair, weights=weights, minlength=pairs).astype(np.float64).tolist()  # type: ignore[no-any-return]
