@@ -64,6 +64,7 @@ class Fleet:
             for model, of_model in zip(self._models, present, strict=True)
             if of_model.any()
         ]
+        self._offered = {(entry.name, complexity) for entry in entries for complexity in entry.complexity_scores}
         self._catalog = ModelCatalog(entries)
         self._router = ModelRouter(self._catalog, instance_id="simulated", selection=self._selection)
         self._use_scores()
@@ -103,5 +104,6 @@ class Fleet:
         return self._draws[key]
 
     def _use_scores(self) -> None:
-        self._catalog.use(LearnedScores(version=self._version, scores=dict(self._scores)))
+        scores = {pair: score for pair, score in self._scores.items() if pair in self._offered}
+        self._catalog.use(LearnedScores(version=self._version, scores=scores))
         self._draws.clear()

@@ -2,8 +2,9 @@
 
 The Rasch model of test theory (Rasch 1960), for each complexity: the logit of success is the ability of the model less the
 difficulty of the task, plus an effect of the model at the task type. So a model that did only the easy tasks is not taken
-for an able one. All three are shrunk: difficulties to 0 with a standard deviation of 1, abilities to their mean with 3,
-effects to 0 with 0.5. It is an estimate: no table tells what a model would have done at a task that it did not do.
+for an able one. All three are shrunk: abilities to their mean with a standard deviation of 3, effects to 0 with 0.5, and
+difficulties with 1 to the mean of the tasks that the same models did, which itself is shrunk to 0 by 10 tasks. It is an
+estimate: no table tells what a model would have done at a task that it did not do.
 """
 
 from typing import Final
@@ -15,6 +16,7 @@ from centralcloud.learning.arrays import Booleans, Floats, Integers
 _ABILITY_SD: Final = 3.0
 _DIFFICULTY_SD: Final = 1.0
 _EFFECT_SD: Final = 0.5
+_EVEN_TASKS: Final = 10.0
 _ROUNDS: Final = 100
 _SETTLED: Final = 1e-6
 _LARGEST_STEP: Final = 2.0
@@ -32,6 +34,8 @@ def estimate_rewards(reward: Floats, known: Booleans, task_type: Integers) -> Fl
     of_type = np.eye(types)[task_type]  # (items, types)
     ability, difficulty = np.zeros(len(reward)), np.zeros(reward.shape[1])
     effect = np.zeros((len(reward), types))
+    _, alike, of_alike = np.unique(known, axis=1, return_inverse=True, return_counts=True)[:3]
+    alike = alike.reshape(-1)
     for _ in range(_ROUNDS):
         excess, weight = _excess(reward, known, ability, effect, difficulty, task_type)
         change = _step(
@@ -39,7 +43,10 @@ def estimate_rewards(reward: Floats, known: Booleans, task_type: Integers) -> Fl
         )
         ability = ability + change
         excess, weight = _excess(reward, known, ability, effect, difficulty, task_type)
-        harder = _step(-excess.sum(axis=0) - difficulty / _DIFFICULTY_SD**2, weight.sum(axis=0), _DIFFICULTY_SD)
+        usual = np.bincount(alike, weights=difficulty) / (of_alike + _EVEN_TASKS)
+        harder = _step(
+            -excess.sum(axis=0) - (difficulty - usual[alike]) / _DIFFICULTY_SD**2, weight.sum(axis=0), _DIFFICULTY_SD
+        )
         difficulty = difficulty + harder
         if types > 1:
             excess, weight = _excess(reward, known, ability, effect, difficulty, task_type)
