@@ -11,6 +11,7 @@ import numpy as np
 
 from centralcloud.learning.arrays import Booleans, Floats, Integers
 from instance_agent.routing.best_probability import BetaPosterior, FixedValue
+from instance_agent.routing.posterior_table import LARGEST_PARAMETER, SMALLEST_PARAMETER
 from instance_agent.routing.selection import Candidate, SelectionMethod, group_draws, probe_shares_of
 
 
@@ -30,12 +31,18 @@ class Draws:
             ]
         else:
             groups = group_draws(candidates)
-        self._posteriors = [(members, one) for members, one in groups if isinstance(one, BetaPosterior)]
         fixed = [(members, one.value) for members, one in groups if isinstance(one, FixedValue)]
         self._floor = max((value for _, value in fixed), default=-np.inf)
         self._at_floor = [index for members, value in fixed if value == self._floor for index in members]
-        self._parameters = np.array([(*one.usable, one.shift) for _, one in self._posteriors]).reshape(-1, 3).T
-        self._members = [members for members, _ in self._posteriors]
+        drawn = [(members, one) for members, one in groups if isinstance(one, BetaPosterior)]
+        self._members = [members for members, _ in drawn]
+        self._first = np.array([members[0] for members in self._members], dtype=np.int64)
+        self._shared = [number for number, members in enumerate(self._members) if len(members) > 1]
+        alpha, beta, shift = np.array([one for _, one in drawn]).reshape(-1, 3).T
+        self._alpha, self._beta = (
+            np.clip(parameter, SMALLEST_PARAMETER, LARGEST_PARAMETER) for parameter in (alpha, beta)
+        )
+        self._shift = shift
 
     def sample(self, count: int, rng: np.random.Generator) -> tuple[Integers, int]:
         """Choose for `count` tasks; returns the models, and how many of them are probes."""
@@ -49,14 +56,12 @@ class Draws:
         """Return the candidate with the largest draw for each task."""
         if not self._members:
             return self._one_of(self._at_floor, count, rng)
-        alpha, beta, shift = self._parameters
-        draws: Floats = rng.beta(alpha, beta, size=(count, len(alpha))) + shift
+        draws: Floats = rng.beta(self._alpha, self._beta, size=(count, len(self._alpha))) + self._shift
         column = np.argmax(draws, axis=1)
-        chosen: Integers = np.array([members[0] for members in self._members])[column]
-        for number, members in enumerate(self._members):
-            if len(members) > 1:
-                of_it = column == number
-                chosen[of_it] = self._one_of(members, int(of_it.sum()), rng)
+        chosen: Integers = self._first[column]
+        for number in self._shared:
+            of_it = column == number
+            chosen[of_it] = self._one_of(self._members[number], int(of_it.sum()), rng)
         if self._at_floor:
             below: Booleans = draws.max(axis=1) < self._floor
             chosen[below] = self._one_of(self._at_floor, int(below.sum()), rng)

@@ -104,6 +104,8 @@ class Fleet:
         return self._draws[key]
 
     def _use_scores(self) -> None:
-        scores = {pair: score for pair, score in self._scores.items() if pair in self._offered}
+        scores: dict[Pair, LearnedScore] = {
+            pair: score for pair, score in self._scores.items() if pair in self._offered
+        }
         self._catalog.use(LearnedScores(version=self._version, scores=scores))
         self._draws.clear()
