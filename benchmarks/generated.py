@@ -1,4 +1,4 @@
-"""Measure how well rules route in generated worlds, on which nobody has tuned anything. Prints one JSON object.
+"""Measure how well rules route in generated worlds, on which no rule was tuned. Prints one JSON object.
 
 - many: 45 models, of which nothing is known; their success rate per complexity is Beta(4, 2) distributed; 10,000 items.
 - types, no-types: 6 models and 8 task types; the logit of success is normal, and a task type moves it with a standard

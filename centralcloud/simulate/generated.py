@@ -1,6 +1,6 @@
 """Generated worlds: tables of outcomes drawn from a few numbers, one for each seed.
 
-Nobody has tuned anything on them, and their truth is known.
+No rule was tuned on them, and their truth is known.
 """
 
 from dataclasses import dataclass

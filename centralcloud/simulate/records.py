@@ -30,7 +30,7 @@ MOST_OUTCOMES: Final = 200_000
 LEAST_EFFECTIVE: Final = 30.0
 #: Share of the outcomes of a complexity that must have a propensity; else none is weighed.
 LEAST_WEIGHED: Final = 0.9
-#: What no log can tell.
+#: The limits of any log.
 _NEVER_KNOWN: Final = (
     "models that were not chosen in this time are missing",
     "changes of a model within this time are averaged: the simulated models change only where the scenario says so",
