@@ -10,17 +10,18 @@ from typing import Final
 _COMPLEXITIES: Final = (("simple", 600, 0.0), ("medium", 300, 0.4), ("complex", 450, 0.8))
 
 
-def write_outcomes(path: Path, *, models: int = 20, seed: int = 1) -> None:
+def write_outcomes(path: Path, *, models: int = 20, seed: int = 1, share: float = 1.0) -> None:
     """Write a table of `models` models to `path`.
 
     The Rasch model of test theory (Rasch 1960): success has the logit ability less difficulty. Abilities fall from 3 to -2,
     evenly, with some noise for each complexity; prices fall likewise, and abler models tend to be slower.
+    `share` is that of the items. examples/simulate/outcomes.csv.gz has 6 models and a tenth of the items.
     """
     rng = random.Random(seed)
     difficulty = {
         f"{complexity}-{item}": (complexity, rng.gauss(mean, 1.0))
         for complexity, items, mean in _COMPLEXITIES
-        for item in range(items)
+        for item in range(round(share * items))
     }
     with path.open("w", newline="") as stream:
         writer = csv.writer(stream)

@@ -4,7 +4,8 @@ Every scenario of examples/scenarios is run with every rule and every seed, as `
 are those of the adaptive rule (docs/explanation/learning.md). With --quick: three seeds, a tenth of `unchanging`.
 
 The table of outcomes is, unless --outcomes names one, ../shared/data/outcomes_bfcl.csv.gz beside the repository (Berkeley
-Function Calling Leaderboard, 20 models), and where that is missing an invented one.
+Function Calling Leaderboard, 20 models), and where that is missing an invented one. Task types are tried on
+outcomes_mmlu.csv.gz of the same folder (lm-sys/RouteLLM, 2 models), if it is there.
 """
 
 import argparse
@@ -26,11 +27,16 @@ from centralcloud.simulate.candidates import BASELINES
 from centralcloud.simulate.comparison import compare
 from centralcloud.simulate.ground_truth import make_ground_truth
 from centralcloud.simulate.outcomes import OutcomeFile, read_outcomes
-from centralcloud.simulate.scenario import Scenario
-from centralcloud.simulate.scenario_file import read_scenario
+from centralcloud.simulate.scenario import MOST_TASK_TYPES, Scenario
+from centralcloud.simulate.scenario_file import read_scenario, scenario_from
 
 _REPOSITORY: Final = Path(__file__).resolve().parents[1]
 _RECORDED: Final = _REPOSITORY.parent / "shared/data/outcomes_bfcl.csv.gz"
+_TYPED: Final = _REPOSITORY.parent / "shared/data/outcomes_mmlu.csv.gz"
+#: The name of the tasks of that table among the scenarios, and what task types must be worth in them, in points of reward.
+_TYPES: Final = "task-types"
+_TYPED_POINTS: Final = 0.3
+_TYPED_EVENTS: Final = 20_000
 _SCENARIOS: Final = _REPOSITORY / "examples/scenarios"
 #: Only this rule raises alarms: a million tasks with every rule would take hours and show nothing more.
 _LONG: Final = "unchanging"
@@ -54,6 +60,7 @@ _WORST_REGRET: Final = 3.1
 _SHOWN: Final = (
     "reward",
     "oracle_reward",
+    "typed_oracle_reward",
     "regret_percent",
     "success_regret_percent",
     "pairs_ordered_right",
@@ -109,9 +116,14 @@ def main() -> None:
         for rule in [_JUDGED] if file.stem == _LONG else arguments.rules:
             progress(f"{file.stem}: {rule}")
             results.setdefault(file.stem, {})[rule] = _run(scenario, outcomes, rule, seeds, arguments.jobs)
+    typed = _TYPED.exists() and _JUDGED in arguments.rules and _TYPES in (arguments.scenarios or [_TYPES])
+    types = _task_types(seeds, arguments.jobs) if typed else {}
     targets = [_judged(target, results) for target in _targets() if _JUDGED in results.get(target.scenario, {})]
     if not arguments.scenarios and _JUDGED in arguments.rules:
         targets += [_judged(target, results) for target in _targets_of_all()]
+    if types:
+        gain = Target(_TYPES, "reward of task types, points", lambda _: _gain(types), _TYPED_POINTS, at_most=False)
+        targets.append(_judged(gain, results))
     print(
         json.dumps(
             {
@@ -122,6 +134,7 @@ def main() -> None:
                 "targets": targets,
                 "met": f"{sum(target['met'] for target in targets)} of {len(targets)}",
                 "scenarios": {name: {rule: _row(one) for rule, one in by.items()} for name, by in results.items()},
+                "task_types": {name: _row(one) for name, one in types.items()},
                 "seconds": round(time.perf_counter() - started, 1),
                 "machine": {"cores": os.cpu_count(), "python": sys.version.split()[0]},
             }
@@ -139,12 +152,27 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--rules", nargs="+", default=rules, choices=rules, metavar="RULE")
-    parser.add_argument("--scenarios", nargs="+", metavar="NAME", help="only these of examples/scenarios")
+    parser.add_argument("--scenarios", nargs="+", metavar="NAME", help=f"only these of examples/scenarios, or {_TYPES}")
     return parser.parse_args()
 
 
 def _run(scenario: Scenario, outcomes: OutcomeFile, rule: str, seeds: range, jobs: int) -> dict[str, Any]:
     return compare(make_ground_truth(scenario, outcomes.table(scenario.answering)), rule, seeds, jobs=jobs)
+
+
+def _task_types(seeds: range, jobs: int) -> dict[str, dict[str, Any]]:
+    """Run the judged rule on a table with task types, by them and without them."""
+    outcomes = read_outcomes(_TYPED)
+    results = {}
+    for name, most in (("with", MOST_TASK_TYPES), ("without", 0)):
+        progress(f"{_TYPES}: {_JUDGED} {name}")
+        written = {"phases": [{"events": _TYPED_EVENTS}], "task_types": most, "weights": {"latency": 0}}
+        results[name] = _run(scenario_from(written, outcomes), outcomes, _JUDGED, seeds, jobs)
+    return results
+
+
+def _gain(types: dict[str, dict[str, Any]]) -> float:
+    return 100 * (types["with"]["reward"]["mean"] - types["without"]["reward"]["mean"])
 
 
 def _row(result: dict[str, Any]) -> dict[str, Any]:

@@ -2,24 +2,33 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, cast
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, cast
 
 import typer
 
+from centralcloud.cli.arguments import parse_moment
+from centralcloud.cli.context import open_database, read_settings
 from centralcloud.contracts import SettingsError
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_table, print_text
-from centralcloud.runtime.wording import decimals
+from centralcloud.runtime.wording import counted, decimals, percent
 
 if TYPE_CHECKING:
+    from centralcloud.simulate.comparison import World
+    from centralcloud.simulate.records import Records
     from instance_agent.routing.selection import SelectionMode
 
 _MOST_SEEDS: Final = 10_000
+_DEFAULT_LENGTH: Final = timedelta(days=14)
+_UNCHANGING: Final = {"phases": [{"events": 20_000}]}
 _SELECTIONS: Final = ("auto", "thompson", "greedy")
 #: The measures that the table shows, with their formats; --json has more.
 _SHOWN: Final[Mapping[str, str]] = {
     "reward": "{:.4f}",
     "oracle_reward": "{:.4f}",
+    "typed_oracle_reward": "{:.4f}",
     "regret_percent": "{:.2f}%",
     "success_rate": "{:.1%}",
     "success_regret_percent": "{:.2f}%",
@@ -40,8 +49,13 @@ _SHOWN: Final[Mapping[str, str]] = {
 
 
 def simulate(
-    outcomes: Annotated[Path, typer.Option(help="Table of outcomes: CSV, also gzipped.")],
-    scenario: Annotated[Path, typer.Option(help="The course of events: JSON.")],
+    outcomes: Annotated[Path | None, typer.Option(help="Table of outcomes: CSV, also gzipped.")] = None,
+    scenario: Annotated[
+        Path | None,
+        typer.Option(
+            help="The course of events: JSON. By default, with --from-records, 20,000 tasks without a change."
+        ),
+    ] = None,
     rule: Annotated[
         str,
         typer.Option(
@@ -53,31 +67,128 @@ def simulate(
         str, typer.Option(help="How instances choose: auto (as the rule's scores allow), thompson or greedy.")
     ] = "auto",
     jobs: Annotated[int | None, typer.Option(min=1, max=1024, help="Processes; without it, one for each core.")] = None,
+    from_records: Annotated[
+        bool, typer.Option("--from-records", help="Instead of a table: what the recorded outcomes of this site allow.")
+    ] = False,
+    since: Annotated[
+        str | None,
+        typer.Option(help="With --from-records: from then on, 2026-11-20T14:00 or an age like 24h; by default 14d."),
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="With --from-records: until then, by default now.")] = None,
     json_output: AsJson = False,
 ) -> None:
     """Try a rule on recorded outcomes, without a database.
 
     Replays a course of events in which models change and instances report falsely, with the real rule and the real
-    router, and shows the loss against the best model for each complexity.
+    router, and shows the loss against the best model for each complexity. With --from-records the outcomes are those of
+    this site: it reads them from the database, and says what they cannot tell.
     """
+    if selection not in _SELECTIONS:
+        raise SettingsError(f"--selection: found {selection!r}, expected one of {', '.join(_SELECTIONS)}")
+    numbers = parse_seeds(seeds)
     from centralcloud.simulate.candidates import check_rule
-    from centralcloud.simulate.comparison import compare
+
+    check_rule(rule)
+    mode = cast("SelectionMode", selection)
+    if from_records:
+        if outcomes is not None:
+            raise SettingsError("found --outcomes and --from-records, expected one of them")
+        period = _period(since, until)
+        _simulate_records(
+            _read_records(*period), period, scenario, _Runs(rule, numbers, mode, jobs), as_json=json_output
+        )
+        return
+    if since is not None or until is not None:
+        raise SettingsError("found --since or --until without --from-records, expected both")
+    if outcomes is None or scenario is None:
+        missing = "--outcomes" if outcomes is None else "--scenario"
+        raise SettingsError(f"{missing} is required, or --from-records")
+    _simulate_table(outcomes, scenario, _Runs(rule, numbers, mode, jobs), as_json=json_output)
+
+
+class _Runs(NamedTuple):
+    """The runs that were asked for."""
+
+    rule: str
+    seeds: list[int]
+    selection: "SelectionMode"
+    jobs: int | None
+
+    def of(self, world: "World") -> dict[str, Any]:
+        from centralcloud.simulate.comparison import compare
+
+        return compare(world, self.rule, self.seeds, selection=self.selection, jobs=self.jobs)
+
+
+def _simulate_table(outcomes: Path, scenario: Path, runs: _Runs, *, as_json: bool) -> None:
     from centralcloud.simulate.ground_truth import make_ground_truth
     from centralcloud.simulate.outcomes import read_outcomes
     from centralcloud.simulate.scenario_file import read_scenario
 
-    if selection not in _SELECTIONS:
-        raise SettingsError(f"--selection: found {selection!r}, expected one of {', '.join(_SELECTIONS)}")
-    numbers = parse_seeds(seeds)
-    check_rule(rule)
     table = read_outcomes(outcomes)
     course = read_scenario(scenario, table)
-    ground_truth = make_ground_truth(course, table.table(course.answering))
-    result = compare(ground_truth, rule, numbers, selection=cast("SelectionMode", selection), jobs=jobs)
-    if json_output:
+    result = runs.of(make_ground_truth(course, table.table(course.answering)))
+    if as_json:
         print_json({"outcomes": str(outcomes), "scenario": str(scenario), "models": list(course.models), **result})
-    else:
-        _show(result)
+        return
+    _show(result)
+    if estimated := result["estimated_share"]["mean"]:
+        print_text(
+            f"The table has holes: the outcomes of {percent(estimated)} of the tasks are estimated. Whatever they hide, the "
+            f"reward lies between {decimals(result['reward_at_least']['mean'], 4)} and "
+            f"{decimals(result['reward_at_most']['mean'], 4)}."
+        )
+
+
+def _period(since: str | None, until: str | None) -> tuple[datetime, datetime]:
+    end = parse_moment(until, "--until") if until else datetime.now(UTC)
+    begin = parse_moment(since, "--since") if since else end - _DEFAULT_LENGTH
+    if begin >= end:
+        raise SettingsError(
+            f"found --since {begin:%Y-%m-%dT%H:%M} after --until {end:%Y-%m-%dT%H:%M}, expected a time before it"
+        )
+    return begin, end
+
+
+def _read_records(since: datetime, until: datetime) -> "Records":
+    from centralcloud.simulate.records import read_records
+
+    with open_database(read_settings(), "simulate") as database, database.transaction(limit_seconds=None) as connection:
+        connection.execute("SET TRANSACTION READ ONLY")
+        return read_records(connection, since, until)
+
+
+def _simulate_records(
+    records: "Records", period: tuple[datetime, datetime], scenario: Path | None, runs: _Runs, *, as_json: bool
+) -> None:
+    from centralcloud.simulate.records import RecordedWorld
+    from centralcloud.simulate.scenario_file import read_scenario, scenario_from
+
+    course = read_scenario(scenario, records) if scenario else scenario_from(_UNCHANGING, records)
+    if not course.complexities:
+        course = replace(course, complexities=records.shares)
+    result = runs.of(RecordedWorld(course, records))
+    was = records.as_it_was(course.weights)
+    if as_json:
+        found = {
+            "since": period[0].isoformat(),
+            "until": period[1].isoformat(),
+            "outcomes": len(records.outcomes),
+            "complexities": records.shares,
+            "as_it_was": was,
+            "pairs": records.pairs,
+            "unknown": records.unknown,
+        }
+        print_json({"records": found, "scenario": str(scenario or ""), "models": list(course.models), **result})
+        return
+    _show(result)
+    print_text(
+        f"As it was: reward {decimals(was['reward'], 4)}, success rate {percent(was['success_rate'])}, of "
+        f"{counted(len(records.outcomes), 'outcome')} since {period[0].astimezone():%Y-%m-%d %H:%M}."
+    )
+    print_text("The log cannot tell:")
+    for sentence in records.unknown:
+        print_text(f"- {sentence}.")
 
 
 def parse_seeds(text: str) -> list[int]:

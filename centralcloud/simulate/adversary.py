@@ -9,6 +9,7 @@
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -27,7 +28,7 @@ def report(
     tasks: Tasks, truth: PhaseTruth, first_event: int, adversaries: Sequence[Adversary], rng: np.random.Generator
 ) -> Reports:
     """Return the instances' reports of `tasks`, the first of which is number `first_event` of the scenario."""
-    complexities = len(truth.by_complexity)
+    complexities = truth.success.shape[1]
     if not adversaries:
         return Reports.honest(tasks, complexities)
     number = first_event + np.arange(len(tasks.item))
@@ -40,7 +41,7 @@ def report(
 
 
 def _lie(kind: str, tasks: Tasks, truth: PhaseTruth, rng: np.random.Generator) -> Reports:
-    complexities = len(truth.by_complexity)
+    complexities = truth.success.shape[1]
     if kind == "all_failure":
         return _with_rewards(Reports.honest(tasks, complexities), np.zeros(len(tasks.item)))
     if kind == "invert":
@@ -52,9 +53,9 @@ def _lie(kind: str, tasks: Tasks, truth: PhaseTruth, rng: np.random.Generator) -
         tasks = tasks.chosen(np.repeat(np.arange(len(tasks.item)), _FLOOD_VOLUME))
     as_success = rng.random(len(tasks.item)) < 0.5
     model = np.where(as_success, truth.least_successful[tasks.complexity], truth.most_successful[tasks.complexity])
-    invented = Tasks.done(truth, tasks.instance, tasks.complexity, tasks.item, model)
+    invented = Tasks.done(truth, tasks.instance, tasks.item, model)
     return _with_rewards(Reports.honest(invented, complexities), as_success.astype(np.float64))
 
 
 def _with_rewards(reports: Reports, rewards: Floats) -> Reports:
-    return Reports(reports.instance, reports.pair, rewards, reports.latency_ms, reports.cost_usd)
+    return replace(reports, reward=rewards)

@@ -45,6 +45,7 @@ def evaluate_run(run: Run, ground_truth: GroundTruth) -> RunEvaluation:
         "events_to_recover": _mean(phase["events_to_recover"] for phase in changed),
         "false_alarms": float(_false_alarms(run, ground_truth)),
         **_quarantine(run, ground_truth),
+        **_estimates(run.phases, ground_truth),
         "wall_seconds": run.seconds,
         "rule_milliseconds_per_tick": 1000 * run.rule_seconds / len(run.ticks) if run.ticks else None,
         "microseconds_per_event": 1e6 * run.seconds / ground_truth.scenario.events,
@@ -53,7 +54,7 @@ def evaluate_run(run: Run, ground_truth: GroundTruth) -> RunEvaluation:
         {
             model: float(count / totals.events)
             for model, count, present in zip(ground_truth.models, totals.traffic, truth.present, strict=True)
-            if present
+            if present.any()
         }
         for totals, truth in zip(run.phases, ground_truth.phases, strict=True)
     ]
@@ -81,19 +82,32 @@ def _yields(phases: Sequence[PhaseTotals]) -> Metrics:
 def _order(run: Run, ground_truth: GroundTruth) -> Metrics:
     """Compare the order of the scores at the end with the truth of the last phase; only models in the catalogs."""
     truth = ground_truth.phases[-1]
-    ticks = [tick.scores[truth.present] for tick in run.ticks[-_LAST_TICKS:]]
-    if not ticks:
+    scores = np.array([tick.scores for tick in run.ticks[-_LAST_TICKS:]])
+    if not len(scores):
         return {"pairs_ordered_right": None, "saturated_share": None, "tied_share": None}
-    scores = np.array(ticks)
-    low, high = truth.low[truth.present], truth.high[truth.present]
+    both = truth.present[:, None, :] & truth.present[None, :, :]
     difference = scores[:, :, None, :] - scores[:, None, :, :]
-    better = low[:, None, :] > high[None, :, :]
-    others = np.triu_indices(scores.shape[1], k=1)
-    tied = difference[:, others[0], others[1], :] == 0
+    better = (truth.low[:, None, :] > truth.high[None, :, :]) & both
+    models = np.arange(scores.shape[1])
+    tied = difference[:, both & (models[:, None] < models)[:, :, None]] == 0
+    offered = scores[:, truth.present]
     return {
         "pairs_ordered_right": float((difference[:, better] > 0).mean()) if better.any() else None,
-        "saturated_share": float(((scores <= _LOWEST) | (scores >= _HIGHEST)).mean()),
+        "saturated_share": float(((offered <= _LOWEST) | (offered >= _HIGHEST)).mean()),
         "tied_share": float(tied.mean()) if tied.size else None,
+    }
+
+
+def _estimates(phases: Sequence[PhaseTotals], ground_truth: GroundTruth) -> Metrics:
+    """Return the reward that task types allow, and between which values the reward lies whatever the holes hide."""
+    events = _total(phases, "events")
+    has_holes = any(truth.outcomes.estimated.any() for truth in ground_truth.phases)
+    typed = _total(phases, "typed_oracle_reward") / events if ground_truth.task_types else None
+    return {
+        "typed_oracle_reward": typed,
+        "estimated_share": _total(phases, "estimated") / events if has_holes else None,
+        "reward_at_least": _total(phases, "least") / events if has_holes else None,
+        "reward_at_most": _total(phases, "most") / events if has_holes else None,
     }
 
 
@@ -121,20 +135,15 @@ def _reaction(run: Run, ground_truth: GroundTruth, phase: int) -> Metrics:
 
 def _right_on_top(tick: Tick, truth: PhaseTruth) -> NDArray[np.bool_]:
     """Return, for each complexity, whether every present model of the highest score is a right one."""
-    scores = np.where(truth.present[:, None], tick.scores, -np.inf)
-    wrong = (scores == scores.max(axis=0)) & ~truth.right
+    scores = np.where(truth.present, tick.scores, -np.inf)
+    wrong = (scores == scores.max(axis=0)) & truth.present & ~truth.right
     return ~wrong.any(axis=0)  # type: ignore[no-any-return]
 
 
 def _affected(before: PhaseTruth, truth: PhaseTruth) -> set[tuple[int, int]]:
     """Return the pairs, in the catalogs before and now, whose success rate has changed."""
-    return {
-        (model, complexity)
-        for model, answer in enumerate(truth.answers)
-        if answer != before.answers[model] and truth.present[model] and before.present[model]
-        for complexity in range(truth.success.shape[1])
-        if truth.success[model, complexity] != before.success[model, complexity]
-    }
+    changed = (truth.answers != before.answers) & (truth.success != before.success) & truth.present & before.present
+    return {(int(model), int(complexity)) for model, complexity in zip(*np.nonzero(changed), strict=True)}
 
 
 def _false_alarms(run: Run, ground_truth: GroundTruth) -> int:

@@ -1,14 +1,15 @@
 """The routers of the simulated instances. They share one set of scores, so a single router is enough."""
 
-import random
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
 import numpy as np
 
+from centralcloud.learning.arrays import Booleans, Integers
 from centralcloud.learning.rule import Score
-from centralcloud.simulate.ground_truth import GroundTruth, Integers
+from centralcloud.simulate.draws import Draws
+from centralcloud.simulate.ground_truth import GroundTruth
 from instance_agent.catalog.catalog import ModelCatalog
 from instance_agent.catalog.learned_scores import LearnedScore, LearnedScores, Pair
 from instance_agent.catalog.model import Model
@@ -25,19 +26,18 @@ class Fleet:
     """Chooses models as instances do, by the scores of the last tick."""
 
     def __init__(
-        self, ground_truth: GroundTruth, rng: random.Random, known: Mapping[str, float], *, selection: SelectionMode
+        self,
+        ground_truth: GroundTruth,
+        rng: np.random.Generator,
+        known: Mapping[str, float],
+        *,
+        selection: SelectionMode,
     ) -> None:
         """Create the routers. `known`: learned scores of models, 0.0 to 5.0, that the instances begin with."""
-        self._entries = [
-            Model(
-                name=model,
-                provider="simulated",
-                complexity_scores=dict.fromkeys(ground_truth.complexities, UNTRIED_SCORE),
-            )
-            for model in ground_truth.models
-        ]
+        self._models = ground_truth.models
         self._number = {model: number for number, model in enumerate(ground_truth.models)}
         self._complexities = ground_truth.complexities
+        self._task_types: tuple[str | None, ...] = ground_truth.task_types or (None,)
         self._scores: dict[Pair, LearnedScore] = {
             (model, complexity): LearnedScore(score=score, version=0, at=_NOW)
             for model, score in known.items()
@@ -46,13 +46,27 @@ class Fleet:
         self._version = 0
         self._rng = rng
         self._selection: SelectionMode = selection
-        self._catalog = ModelCatalog([])
-        self.offer(range(len(ground_truth.models)))
+        self._draws: dict[tuple[int, int], Draws] = {}
+        self.offer(ground_truth.phases[0].present)
 
-    def offer(self, present: Iterable[int]) -> None:
-        """Make these models the ones in the catalogs."""
-        self._catalog = ModelCatalog([self._entries[number] for number in present])
-        self._router = ModelRouter(self._catalog, instance_id="simulated", selection=self._selection, rng=self._rng)
+    def offer(self, present: Booleans) -> None:
+        """Make these pairs the ones in the catalogs; shape (models, complexities)."""
+        entries = [
+            Model(
+                name=model,
+                provider="simulated",
+                complexity_scores={
+                    complexity: UNTRIED_SCORE
+                    for complexity, here in zip(self._complexities, of_model, strict=True)
+                    if here
+                },
+            )
+            for model, of_model in zip(self._models, present, strict=True)
+            if of_model.any()
+        ]
+        self._offered = {(entry.name, complexity) for entry in entries for complexity in entry.complexity_scores}
+        self._catalog = ModelCatalog(entries)
+        self._router = ModelRouter(self._catalog, instance_id="simulated", selection=self._selection)
         self._use_scores()
 
     def learn(self, scores: Iterable[Score]) -> None:
@@ -67,17 +81,31 @@ class Fleet:
             )
         self._use_scores()
 
-    def choose(self, complexities: Integers) -> tuple[Integers, int]:
+    def choose(self, complexity: Integers, task_type: Integers) -> tuple[Integers, int]:
         """Choose the model for each task; returns also how many of the choices were probes."""
+        models = np.empty(len(complexity), dtype=np.int64)
         probes = 0
-        models = np.empty(len(complexities), dtype=np.int64)
-        choose, number = self._router.choose, self._number
-        names = [self._complexities[complexity] for complexity in complexities]
-        for position, complexity in enumerate(names):
-            choice = choose(complexity)
-            models[position] = number[choice.model.name]
-            probes += choice.kind == "probe"
+        cell = complexity * len(self._task_types) + task_type
+        for each in np.flatnonzero(np.bincount(cell)).tolist():
+            tasks = np.flatnonzero(cell == each)
+            draws = self._draws_for(*divmod(each, len(self._task_types)))
+            models[tasks], probed = draws.sample(len(tasks), self._rng)
+            probes += probed
         return models, probes
 
+    def _draws_for(self, complexity: int, task_type: int) -> Draws:
+        key = complexity, task_type
+        if key not in self._draws:
+            candidates, method = self._router.candidates(
+                self._complexities[complexity], task_type=self._task_types[task_type]
+            )
+            numbers = np.array([self._number[candidate.model] for candidate in candidates])
+            self._draws[key] = Draws(candidates, method, numbers)
+        return self._draws[key]
+
     def _use_scores(self) -> None:
-        self._catalog.use(LearnedScores(version=self._version, scores=dict(self._scores)))
+        scores: dict[Pair, LearnedScore] = {
+            pair: score for pair, score in self._scores.items() if pair in self._offered
+        }
+        self._catalog.use(LearnedScores(version=self._version, scores=scores))
+        self._draws.clear()

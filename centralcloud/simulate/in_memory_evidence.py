@@ -6,9 +6,9 @@ from typing import Final
 
 import numpy as np
 
-from centralcloud.learning.arrays import Floats
+from centralcloud.learning.arrays import Floats, Integers
 from centralcloud.learning.evidence import RECENT_SLICES, Evidence, Pair, RecentOutcomes, Sums
-from centralcloud.simulate.ground_truth import Integers, share_of
+from centralcloud.simulate.ground_truth import share_of
 from centralcloud.simulate.reports import Reports
 from centralcloud.simulate.scenario import Weights
 
@@ -92,6 +92,23 @@ class InMemoryEvidence:
             )
             if n
         }
+
+
+def sums_by_task(
+    reports: Reports, pairs: tuple[Pair, ...], task_types: tuple[str, ...]
+) -> dict[tuple[str, str, str], tuple[float, float]]:
+    """Return the outcomes and the reward of each (model, complexity, task type) that has reports."""
+    if not task_types:
+        return {}
+    cell = reports.pair * len(task_types) + reports.task_type
+    outcomes, reward = (np.bincount(cell, weights=weights) for weights in (None, reports.reward))
+    return {
+        (*pairs[each // len(task_types)], task_types[each % len(task_types)]): (
+            float(outcomes[each]),
+            float(reward[each]),
+        )
+        for each in np.flatnonzero(outcomes).tolist()
+    }
 
 
 def _by_pair(pair: Integers, weights: Floats | None, pairs: int) -> list[float]:

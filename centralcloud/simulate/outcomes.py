@@ -1,10 +1,10 @@
-"""Outcome tables: the outcome of every model for every task."""
+"""Files of outcomes: what each model did with each task."""
 
 import csv
 import gzip
 import math
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple, TextIO
@@ -13,47 +13,14 @@ import numpy as np
 
 from centralcloud.contracts import COMPLEXITIES, SettingsError
 from centralcloud.contracts.errors import quote
-from centralcloud.learning.arrays import Floats
+from centralcloud.learning.arrays import Integers
+from centralcloud.simulate.holes import estimate_rewards
+from centralcloud.simulate.outcome_table import OutcomeTable
 
+#: A model with fewer outcomes of a complexity says too little about the tasks that it did not do.
+LEAST_RECORDED: Final = 10
 _REQUIRED: Final = ("model", "item_id", "complexity", "success")
 _GZIP_MAGIC: Final = b"\x1f\x8b"
-
-
-@dataclass(frozen=True, slots=True)
-class Outcomes:
-    """The outcome of each model for each task of one complexity; every array has shape (models, items).
-
-    Attributes:
-        reward: success, 0 to 1.
-        latency_ms, cost_usd: NaN where the table has no value.
-    """
-
-    reward: Floats
-    latency_ms: Floats
-    cost_usd: Floats
-
-    @property
-    def items(self) -> int:
-        """Number of tasks."""
-        return int(self.reward.shape[1])
-
-
-@dataclass(frozen=True, slots=True)
-class OutcomeTable:
-    """The outcomes of some models, each of which has done every task.
-
-    Attributes:
-        models: the rows of every array.
-        by_complexity: in the order of `COMPLEXITIES`; only complexities that have tasks.
-    """
-
-    models: tuple[str, ...]
-    by_complexity: Mapping[str, Outcomes]
-
-    def ranking(self) -> list[str]:
-        """Return the models, best first, by mean success; every complexity weighs the same. Ties are sorted by name."""
-        means = np.mean([outcomes.reward.mean(axis=1) for outcomes in self.by_complexity.values()], axis=0)
-        return [name for _, name in sorted(zip(-means, self.models, strict=True))]
 
 
 class _Answer(NamedTuple):
@@ -63,55 +30,104 @@ class _Answer(NamedTuple):
     cost_usd: float
 
 
+_NO_ANSWER: Final = _Answer("", math.nan, math.nan, math.nan)
+
+
 @dataclass(frozen=True, slots=True)
 class OutcomeFile:
-    """A table as it was read; a model that is not used may lack tasks."""
+    """A table as it was read; models may lack tasks.
+
+    Attributes:
+        answers: by model and item.
+        complexities_of: the complexity of each item.
+        types_of: the task type of each item; empty for an item without one.
+    """
 
     path: Path
     answers: Mapping[str, Mapping[str, _Answer]]
-    complexities: Mapping[str, str]
+    complexities_of: Mapping[str, str]
+    types_of: Mapping[str, str]
 
     @property
     def models(self) -> tuple[str, ...]:
         """Every model, in the order of the file."""
         return tuple(self.answers)
 
+    @property
+    def complexities(self) -> tuple[str, ...]:
+        """The complexities that have items."""
+        found = set(self.complexities_of.values())
+        return tuple(complexity for complexity in COMPLEXITIES if complexity in found)
+
     def table(self, models: Iterable[str] | None = None) -> OutcomeTable:
-        """Return the outcomes of `models` (default: all); each must have done every task that one of them has.
+        """Return the outcomes of `models` (default: all) for every item that one of them has done.
+
+        An outcome that a model lacks is estimated, if it has done at least 10 items of that complexity. With none, it cannot
+        be chosen there.
 
         Raises:
-            SettingsError: a model lacks a task.
+            SettingsError: a model has done a few of the items of a complexity.
         """
         chosen = self.models if models is None else tuple(models)
-        items = dict.fromkeys(item for model in chosen for item in self.answers[model])
-        for model in chosen:
-            if missing := next((item for item in items if item not in self.answers[model]), None):
+        items = sorted(
+            dict.fromkeys(item for model in chosen for item in self.answers[model]),
+            key=lambda item: COMPLEXITIES.index(self.complexities_of[item]),
+        )
+        complexities = tuple(dict.fromkeys(self.complexities_of[item] for item in items))
+        types = tuple(sorted({self.types_of[item] for item in items} - {""}))
+        number = {name: position for position, name in enumerate(("", *types) if types else ("",))}
+        complexity = np.array([complexities.index(self.complexities_of[item]) for item in items], dtype=np.int64)
+        values = np.array(
+            [[self.answers[model].get(item, _NO_ANSWER)[1:] for item in items] for model in chosen], dtype=np.float64
+        )
+        reward, latency_ms, cost_usd = (np.ascontiguousarray(values[:, :, part]) for part in range(3))
+        known = ~np.isnan(reward)
+        recorded = np.column_stack([known[:, complexity == each].sum(axis=1) for each in range(len(complexities))])
+        self._check_recorded(chosen, complexities, recorded, np.bincount(complexity))
+        task_type = np.array([number[self.types_of[item]] for item in items], dtype=np.int64)
+        for each in range(len(complexities)):
+            of_it, done = complexity == each, recorded[:, each] > 0
+            if not known[np.ix_(done, of_it)].all():
+                cells = np.ix_(done, of_it)
+                expected = estimate_rewards(reward[cells], known[cells], task_type[of_it])
+                reward[cells] = np.where(known[cells], reward[cells], expected)
+        return OutcomeTable(
+            chosen,
+            complexities,
+            tuple(number) if types else (),
+            complexity,
+            task_type,
+            np.where(np.isnan(reward), 0.0, reward),
+            latency_ms,
+            cost_usd,
+            ~known,
+            recorded.astype(np.int64),
+        )
+
+    def _check_recorded(
+        self, models: Sequence[str], complexities: Sequence[str], recorded: Integers, items: Integers
+    ) -> None:
+        for row, column in zip(*np.nonzero((recorded < items) & (recorded > 0)), strict=True):
+            if recorded[row, column] < LEAST_RECORDED:
                 raise SettingsError(
-                    f"{self.path}: model {quote(model)}: found no outcome for item {quote(missing)}, "
-                    "expected one for every item that another model of the scenario has"
+                    f"{self.path}: model {quote(models[row])}: found outcomes for {recorded[row, column]} of the "
+                    f"{items[column]} {complexities[column]} items, expected at least {LEAST_RECORDED}, from which the "
+                    "others are estimated, or none"
                 )
-        by_complexity = {}
-        for complexity in COMPLEXITIES:
-            of_complexity = [item for item in items if self.complexities[item] == complexity]
-            if of_complexity:
-                values = np.array(
-                    [[self.answers[model][item][1:] for item in of_complexity] for model in chosen], dtype=np.float64
-                )
-                by_complexity[complexity] = Outcomes(*(np.ascontiguousarray(values[:, :, part]) for part in range(3)))
-        return OutcomeTable(chosen, by_complexity)
 
 
 def read_outcomes(path: Path) -> OutcomeFile:
     """Read an outcome table: CSV, or CSV compressed with gzip, with a line of column names.
 
     Columns: model, item_id, complexity (simple, medium or complex), success (0 or 1, or a grade in between), and where known
-    latency_ms and cost_usd (both may be empty or missing). Other columns are ignored.
+    latency_ms, cost_usd and task_type (all may be empty or missing). Other columns are ignored.
 
     Raises:
         SettingsError: the file cannot be read or is not an outcome table; the message names the line.
     """
     answers: dict[str, dict[str, _Answer]] = {}
     complexities: dict[str, str] = {}
+    types: dict[str, str] = {}
     try:
         with _open(path) as stream:
             for place, row in _rows(path, stream):
@@ -126,6 +142,12 @@ def read_outcomes(path: Path) -> OutcomeFile:
                         f"{place}: complexity: found {quote(answer.complexity)} for item {quote(item)}, "
                         f"expected {quote(known)} as before"
                     )
+                task_type = (row.get("task_type") or "").strip()
+                if (known := types.setdefault(item, task_type)) != task_type:
+                    raise SettingsError(
+                        f"{place}: task_type: found {quote(task_type)} for item {quote(item)}, "
+                        f"expected {quote(known)} as before"
+                    )
                 answers[model][item] = answer
     except OSError as error:
         raise SettingsError(f"cannot read {path}: {error.strerror or error}") from None
@@ -137,7 +159,7 @@ def read_outcomes(path: Path) -> OutcomeFile:
         raise SettingsError(f"{path}: found {error}, expected CSV") from None
     if not answers:
         raise SettingsError(f"{path}: found no outcomes, expected a line for every model and item")
-    return OutcomeFile(path, answers, complexities)
+    return OutcomeFile(path, answers, complexities, types)
 
 
 def _open(path: Path) -> TextIO:

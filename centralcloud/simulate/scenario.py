@@ -1,10 +1,13 @@
 """Scenarios: which models there are, when they change, and which instances report falsely."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 ADVERSARY_KINDS: Final = ("all_failure", "invert", "fabricate", "flood", "drip")
+#: A fleet tells 32 task types apart, of which the last is the rest.
+MOST_TASK_TYPES: Final = 31
+OTHER_TYPE: Final = "other"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,16 +16,17 @@ class Phase:
 
     Attributes:
         events: number of tasks.
-        serve: models that silently answer with the outcomes of another one, and that other model.
+        serve: models that silently answer with the outcomes of another one: that other model by complexity.
         absent: models that are not in the catalogs of the instances.
-        slow: models with a factor for their latency.
+        slow, price: models with a factor for their latency, or for their cost.
         outage: models that always fail.
     """
 
     events: int
-    serve: Mapping[str, str]
+    serve: Mapping[str, Mapping[str, str]]
     absent: frozenset[str]
     slow: Mapping[str, float]
+    price: Mapping[str, float]
     outage: frozenset[str]
 
 
@@ -57,21 +61,43 @@ class Weights:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Delay:
+    """How much later than the choice an outcome is reported: the means of exponential distributions, in tasks."""
+
+    success: float = 0.0
+    failure: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """The shares of the reports that lack the latency, or the cost, 0 to 1."""
+
+    latency: float = 0.0
+    cost: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
     """A simulated course of events.
 
     Attributes:
         models: the models in the catalogs of the instances, except for those that are absent in a phase.
         instances: number of routers; each takes an equal share of the tasks.
-        tick: number of tasks between two runs of the rule.
+        ticks: number of tasks before each run of the rule, in turn.
+        complexities: the share of the tasks that each complexity has; empty: all that the table has are equally frequent.
+        task_types: task types that are told apart, the most frequent ones of the table; the rest is `OTHER_TYPE`. 0: none.
     """
 
     models: tuple[str, ...]
     instances: int
-    tick: int
+    ticks: tuple[int, ...]
     phases: tuple[Phase, ...]
     adversaries: tuple[Adversary, ...] = ()
     weights: Weights = Weights()
+    complexities: Mapping[str, float] = field(default_factory=dict)
+    delay: Delay = Delay()
+    missing: Missing = Missing()
+    task_types: int = MOST_TASK_TYPES
 
     @property
     def events(self) -> int:
@@ -81,5 +107,5 @@ class Scenario:
     @property
     def answering(self) -> tuple[str, ...]:
         """Every model whose outcomes are needed: those in the catalogs, then those that only answer for others."""
-        served = [other for phase in self.phases for other in phase.serve.values()]
+        served = [other for phase in self.phases for others in phase.serve.values() for other in others.values()]
         return tuple(dict.fromkeys([*self.models, *served]))

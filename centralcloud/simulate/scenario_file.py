@@ -6,16 +6,39 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
 from centralcloud.contracts import SettingsError
 from centralcloud.contracts.errors import quote
-from centralcloud.simulate.outcomes import OutcomeFile
-from centralcloud.simulate.scenario import ADVERSARY_KINDS, Adversary, Phase, Scenario, Weights
+from centralcloud.simulate.outcome_table import OutcomeSource
+from centralcloud.simulate.scenario import (
+    ADVERSARY_KINDS,
+    MOST_TASK_TYPES,
+    Adversary,
+    Delay,
+    Missing,
+    Phase,
+    Scenario,
+    Weights,
+)
 
 _Count = Annotated[int, Field(ge=1, le=100_000_000)]
 _Factor = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 _Weight = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+_Tasks = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
+
+
+#: Begins the parts of a place that say which of two types was tried; no error shows them.
+_TRIED: Final = "\0"
+
+
+def _either(one: Any, several: Any) -> Any:
+    """Return the type of a value that is either `one`, or a list or an object: `several`."""
+    tags = f"{_TRIED}one", f"{_TRIED}several"
+    return Annotated[
+        Annotated[one, Tag(tags[0])] | Annotated[several, Tag(tags[1])],
+        Discriminator(lambda value: tags[isinstance(value, list | dict)]),
+    ]
 
 
 class _Part(BaseModel):
@@ -24,9 +47,10 @@ class _Part(BaseModel):
 
 class _Phase(_Part):
     events: _Count
-    serve: dict[str, str] = {}
+    serve: dict[str, _either(str, dict[str, str])] = {}  # type: ignore[valid-type]
     absent: list[str] = []
     slow: dict[str, _Factor] = {}
+    price: dict[str, _Factor] = {}
     outage: list[str] = []
 
 
@@ -46,13 +70,27 @@ class _Weights(_Part):
     cost_ref_usd: Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)] = _DEFAULT.cost_ref_usd
 
 
+class _Delay(_Part):
+    success: _Tasks = 0.0
+    failure: _Tasks = 0.0
+
+
+class _Missing(_Part):
+    latency: _Weight = 0.0
+    cost: _Weight = 0.0
+
+
 class _Scenario(_Part):
     about: str = ""
     models: Annotated[list[str], Field(min_length=1)] | None = None
     instances: Annotated[int, Field(ge=1, le=10_000)] = 10
-    tick: _Count = 200
+    tick: _either(_Count, Annotated[list[_Count], Field(min_length=1, max_length=10_000)]) = 200  # type: ignore[valid-type]
+    complexities: dict[str, _Factor] = {}
+    task_types: Annotated[int, Field(ge=0, le=MOST_TASK_TYPES)] = MOST_TASK_TYPES
     phases: Annotated[list[_Phase], Field(min_length=1, max_length=10_000)]
     poison: list[_Adversary] = []
+    delay: _Delay = _Delay()
+    missing: _Missing = _Missing()
     weights: _Weights = _Weights()
 
 
@@ -61,11 +99,13 @@ _KEYS: Final[Mapping[str, type[BaseModel]]] = {
     "": _Scenario,
     "phases": _Phase,
     "poison": _Adversary,
+    "delay": _Delay,
+    "missing": _Missing,
     "weights": _Weights,
 }
 
 
-def read_scenario(path: Path, outcomes: OutcomeFile) -> Scenario:
+def read_scenario(path: Path, outcomes: OutcomeSource) -> Scenario:
     """Read a scenario from a JSON file, for a table of outcomes.
 
     In place of a model name, `@best`, `@2`, `@worst` and `@25%` name one by its rank: in `models` among all models of the
@@ -91,7 +131,7 @@ def read_scenario(path: Path, outcomes: OutcomeFile) -> Scenario:
     return scenario_from(written, outcomes, place=str(path))
 
 
-def scenario_from(written: Any, outcomes: OutcomeFile, *, place: str = "scenario") -> Scenario:
+def scenario_from(written: Any, outcomes: OutcomeSource, *, place: str = "scenario") -> Scenario:
     """Make the scenario that a JSON value describes; error messages begin with `place`.
 
     Raises:
@@ -109,7 +149,7 @@ def scenario_from(written: Any, outcomes: OutcomeFile, *, place: str = "scenario
 class _Resolver:
     """Resolves the names in a scenario file to models of the table."""
 
-    def __init__(self, place: str, parts: _Scenario, outcomes: OutcomeFile) -> None:
+    def __init__(self, place: str, parts: _Scenario, outcomes: OutcomeSource) -> None:
         self._place = place
         self._parts = parts
         self._outcomes = outcomes
@@ -120,10 +160,14 @@ class _Resolver:
         return Scenario(
             models=self._models,
             instances=parts.instances,
-            tick=parts.tick,
+            ticks=tuple(parts.tick) if isinstance(parts.tick, list) else (parts.tick,),
             phases=tuple(self._phase(phase, f"phases[{number}]") for number, phase in enumerate(parts.phases)),
             adversaries=self._adversaries(),
             weights=Weights(**parts.weights.model_dump()),
+            complexities=self._shares(),
+            delay=Delay(**parts.delay.model_dump()),
+            missing=Missing(**parts.missing.model_dump()),
+            task_types=parts.task_types,
         )
 
     def _scenario_models(self) -> tuple[str, ...]:
@@ -140,16 +184,10 @@ class _Resolver:
         return tuple(chosen)
 
     def _phase(self, phase: _Phase, place: str) -> Phase:
-        serve = {}
-        for alias, other in phase.serve.items():
-            model = self._own(alias, f"{place}.serve")
-            # The model that answers under the alias need not be in the catalogs itself.
-            serve[model] = self._model(
-                other,
-                f"{place}.serve.{alias}",
-                self._models if _is_rank(other) else self._outcomes.models,
-                "the models of the table",
-            )
+        serve = {
+            self._own(alias, f"{place}.serve"): self._served(answer, f"{place}.serve.{alias}")
+            for alias, answer in phase.serve.items()
+        }
         absent = frozenset(self._own(name, f"{place}.absent[{i}]") for i, name in enumerate(phase.absent))
         if absent.issuperset(self._models):
             raise SettingsError(f"{self._place}: {place}.absent: found every model, expected one to be left")
@@ -158,8 +196,33 @@ class _Resolver:
             serve=serve,
             absent=absent,
             slow={self._own(name, f"{place}.slow"): factor for name, factor in phase.slow.items()},
+            price={self._own(name, f"{place}.price"): factor for name, factor in phase.price.items()},
             outage=frozenset(self._own(name, f"{place}.outage[{i}]") for i, name in enumerate(phase.outage)),
         )
+
+    def _served(self, answer: str | dict[str, str], place: str) -> dict[str, str]:
+        """Return the model that answers at each complexity; it need not be in the catalogs itself."""
+        complexities = self._outcomes.complexities
+        if isinstance(answer, str):
+            return dict.fromkeys(complexities, self._answering(answer, place))
+        for complexity in answer:
+            if complexity not in complexities:
+                raise self._wrong(place, complexity, f"complexities of the table: {', '.join(complexities)}")
+        return {complexity: self._answering(name, f"{place}.{complexity}") for complexity, name in answer.items()}
+
+    def _answering(self, name: str, place: str) -> str:
+        known = self._models if _is_rank(name) else self._outcomes.models
+        return self._model(name, place, known, "the models of the table")
+
+    def _shares(self) -> dict[str, float]:
+        shares, known = self._parts.complexities, self._outcomes.complexities
+        for complexity in shares:
+            if complexity not in known:
+                raise self._wrong("complexities", complexity, f"complexities of the table: {', '.join(known)}")
+        total = sum(shares.values())
+        if shares and not total:
+            raise SettingsError(f"{self._place}: complexities: found no share above 0, expected one")
+        return {complexity: share / total for complexity, share in shares.items()}
 
     def _adversaries(self) -> tuple[Adversary, ...]:
         seen: set[int] = set()
@@ -212,6 +275,7 @@ def _position(rank: str, models: int) -> int:
 
 def _explain(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
+    first["loc"] = tuple(part for part in first["loc"] if not str(part).startswith(_TRIED))
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
     if first["type"] == "extra_forbidden":
         *parents, key = first["loc"]

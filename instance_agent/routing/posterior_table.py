@@ -9,8 +9,8 @@ from typing import Final, NamedTuple
 
 #: Parameters of a Beta distribution are clipped to this range: below it, nearly all of the mass is at 0 and 1; above it, the
 #: distribution is as good as a fixed value.
-_SMALLEST_PARAMETER: Final = 0.01
-_LARGEST_PARAMETER: Final = 1e9
+SMALLEST_PARAMETER: Final = 0.01
+LARGEST_PARAMETER: Final = 1e9
 #: Distributions are cut off where the density (of the logit) is e^-12 of its peak; less than 1e-5 of the mass is beyond.
 _DEPTH: Final = 12.0
 #: Cells of a table on each side of the peak: interpolation alone changes no probability by more than 0.0004.
@@ -86,8 +86,8 @@ class PosteriorTable:
     def __init__(self, posterior: BetaPosterior) -> None:
         self._shift = posterior.shift
         self._logit = _Logit(
-            min(max(posterior.alpha, _SMALLEST_PARAMETER), _LARGEST_PARAMETER),
-            min(max(posterior.beta, _SMALLEST_PARAMETER), _LARGEST_PARAMETER),
+            min(max(posterior.alpha, SMALLEST_PARAMETER), LARGEST_PARAMETER),
+            min(max(posterior.beta, SMALLEST_PARAMETER), LARGEST_PARAMETER),
         )
         self.begin, self.high = self._value(self._logit.begin), self._value(self._logit.end)
         self.has_kink = self._logit.beta < 1

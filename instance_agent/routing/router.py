@@ -16,7 +16,14 @@ from instance_agent.catalog.catalog import CatalogSnapshot, ModelCatalog
 from instance_agent.routing.decision import PREFERENCES, Choice, Decision, Fallback, Preference, RankedModel
 from instance_agent.routing.errors import RoutingError
 from instance_agent.routing.ranking import SCORE_WEIGHTS, Entry, Ranking, candidate_of
-from instance_agent.routing.selection import Selection, SelectionKind, SelectionMode, method_for
+from instance_agent.routing.selection import (
+    Candidate,
+    Selection,
+    SelectionKind,
+    SelectionMethod,
+    SelectionMode,
+    method_for,
+)
 
 __all__ = ["EventSink", "ModelRouter", "RoutingError", "RoutingKey"]
 
@@ -46,6 +53,15 @@ class RoutingKey(NamedTuple):
     capabilities: tuple[str, ...]
     prefer: Preference | None
     model: str | None
+
+
+class _Candidates(NamedTuple):
+    """The candidates for one routing key, best value first, and how the best is found."""
+
+    entries: Sequence[Entry]
+    candidates: list[Candidate]
+    method: SelectionMethod
+    fallback: Fallback | None
 
 
 class _CachedSelection(NamedTuple):
@@ -178,6 +194,27 @@ class ModelRouter:
             cache.selections[key] = cached
         return cached.choices[cached.selection.sample(self._rng)]
 
+    def candidates(
+        self,
+        complexity: str,
+        *,
+        task_type: str | None = None,  # noqa: ARG002
+    ) -> tuple[list[Candidate], SelectionMethod]:
+        """Return the candidates for a task, and how the best is found.
+
+        For a simulation, which draws the choices of many tasks at once: `choose` computes probabilities first.
+
+        Args:
+            complexity: as for `route`.
+            task_type: as for `route`; it does not affect the choice.
+
+        Raises:
+            RoutingError: as `choose` does.
+        """
+        ranking = self._current_cache(self._catalog.snapshot).ranking
+        found = self._candidates(RoutingKey(complexity, (), None, None), ranking)
+        return found.candidates, found.method
+
     def prepare(self, snapshot: CatalogSnapshot) -> None:
         """Compute the probabilities by a state of the catalog that will be used next, for the requests of late.
 
@@ -249,7 +286,7 @@ class ModelRouter:
             self._cache = cache
         return cache
 
-    def _select(self, key: RoutingKey, ranking: Ranking) -> _CachedSelection:
+    def _candidates(self, key: RoutingKey, ranking: Ranking) -> _Candidates:
         if not ranking.snapshot.models:
             raise RoutingError("the catalog is empty: name a YAML file with models in INSTANCE_AGENT_CATALOG")
         if key.model is None:
@@ -259,9 +296,14 @@ class ModelRouter:
         # Scores for simple tasks that stand in for missing ones need no probes: the task is not a simple one.
         probing = key.model is None and fallback != "simple"
         candidates = [candidate_of(entry, probing=probing) for entry in entries]
+        method = method_for(self._selection, candidates) if key.model is None else "greedy"
+        return _Candidates(entries, candidates, method, fallback)
+
+    def _select(self, key: RoutingKey, ranking: Ranking) -> _CachedSelection:
+        entries, candidates, method, fallback = self._candidates(key, ranking)
         selection = Selection(
             candidates,
-            method_for(self._selection, candidates) if key.model is None else "greedy",
+            method,
             scale=SCORE_WEIGHTS[key.prefer],
             exploration=self._exploration if key.model is None else 0.0,
         )

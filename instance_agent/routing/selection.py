@@ -87,7 +87,7 @@ class Selection:
         number = len(candidates)
         exploration = exploration if number > 1 else 0.0
         wins = _thompson_wins(candidates, scale) if method == "thompson" else _greedy_wins(candidates)
-        probes = _probes(candidates)
+        probes = probe_shares_of(candidates)
         best = 1.0 - math.fsum(probes)
         self.chances = tuple(
             Chance(win, probe, exploration / number + (1 - exploration) * (probe + best * win))
@@ -124,7 +124,19 @@ def _greedy_wins(candidates: Sequence[Candidate]) -> list[float]:
 
 
 def _thompson_wins(candidates: Sequence[Candidate], scale: float) -> list[float]:
-    """Return the probability that each candidate is the best.
+    """Return the probability that each candidate is the best."""
+    groups = group_draws(candidates, scale)
+    wins = [0.0] * len(candidates)
+    for (group, _), win in zip(groups, probability_best([quantity for _, quantity in groups]), strict=True):
+        for index in group:
+            wins[index] = win / len(group)
+    return wins
+
+
+def group_draws(
+    candidates: Sequence[Candidate], scale: float = 1.0
+) -> list[tuple[list[int], FixedValue | BetaPosterior]]:
+    """Return the quantities that Thompson sampling draws, each with the candidates that share a draw, by index.
 
     A model has one draw for all its entries. It counts for the entry with the best value; entries of equal value share it.
     """
@@ -135,12 +147,7 @@ def _thompson_wins(candidates: Sequence[Candidate], scale: float) -> list[float]
             group.clear()
         if not group or candidate.value == candidates[group[0]].value:
             group.append(index)
-    quantities = [_quantity(candidates[group[0]], scale) for group in groups.values()]
-    wins = [0.0] * len(candidates)
-    for group, win in zip(groups.values(), probability_best(quantities), strict=True):
-        for index in group:
-            wins[index] = win / len(group)
-    return wins
+    return [(group, _quantity(candidates[group[0]], scale)) for group in groups.values()]
 
 
 def _quantity(candidate: Candidate, scale: float) -> FixedValue | BetaPosterior:
@@ -156,7 +163,7 @@ def _quantity(candidate: Candidate, scale: float) -> FixedValue | BetaPosterior:
     return BetaPosterior(mean * _CONFIGURED_N_EFF, (1 - mean) * _CONFIGURED_N_EFF, bonus)
 
 
-def _probes(candidates: Sequence[Candidate]) -> list[float]:
+def probe_shares_of(candidates: Sequence[Candidate]) -> list[float]:
     """Return the probe share of each candidate. Entries of one model share it; a lone candidate needs none."""
     if len(candidates) == 1:
         return [0.0]

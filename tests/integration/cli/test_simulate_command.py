@@ -1,11 +1,15 @@
-"""`centralcloud simulate` from the command line. Needs no database."""
+"""`centralcloud simulate` from the command line. Only --from-records needs a database."""
 
 import json
 from pathlib import Path
 
 import pytest
 from support.commands import run_command
-from support.outcomes import write_table
+from support.events import outcomes
+from support.maintenance import ingest
+from support.outcomes import table_text, write_table
+
+from centralcloud.runtime.postgres.database import Database
 
 SCENARIO = {"phases": [{"events": 600}, {"events": 400, "outage": ["@best"]}], "weights": {"latency": 0}}
 MEASURES = (
@@ -85,6 +89,8 @@ def test_the_selection_mode_of_instances_is_an_option(files: list[str]) -> None:
         (["--seeds", "x"], "--seeds: found 'x', expected seeds like 7, 0-19 or 1,3,5-8"),
         (["--seeds", "0-99999"], "--seeds: found '0-99999', expected from 1 to 10,000 seeds, the lower first"),
         (["--selection", "best"], "--selection: found 'best', expected one of auto, thompson, greedy"),
+        (["--from-records"], "found --outcomes and --from-records, expected one of them"),
+        (["--since", "2d"], "found --since or --until without --from-records, expected both"),
         (["--outcomes", "/nowhere.csv"], "cannot read /nowhere.csv: No such file or directory"),
         (["--scenario", "/nowhere.json"], "cannot read /nowhere.json: No such file or directory"),
         (["--scenario", "/"], "cannot read /: Is a directory"),
@@ -109,3 +115,51 @@ def test_an_error_in_a_scenario_names_its_place(files: list[str], tmp_path: Path
         f'centralcloud: {wrong}: phases[0].outage[0]: found "unknown", expected one of the models of the scenario: '
         "bad, fair, good, poor\n"
     )
+
+
+def test_a_table_or_the_records_are_required() -> None:
+    finished = run_command("centralcloud", "simulate", env={})
+    assert finished.returncode == 2
+    assert finished.stderr == "centralcloud: --outcomes is required, or --from-records\n"
+
+
+def test_a_table_with_holes_says_what_they_may_hide(tmp_path: Path, files: list[str]) -> None:
+    table = tmp_path / "holes.csv"
+    table.write_text("\n".join(line for line in table_text().splitlines() if "good,complex-1" not in line) + "\n")
+    finished = run_command("centralcloud", "simulate", *files, "--outcomes", str(table), "--seeds", "0", env={})
+    assert finished.returncode == 0, finished.stderr
+    last = " ".join(finished.stdout.split())
+    assert "The table has holes: the outcomes of " in last
+    assert "Whatever they hide, the reward lies between 0." in last
+
+
+def test_the_records_of_a_site_are_a_world_to_simulate_in(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
+    ingest(
+        database,
+        database_url,
+        [
+            *outcomes(90, 10, selected_model="leader", propensity=0.9),
+            *outcomes(20, 30, selected_model="other", propensity=0.1, cost_usd=0.01),
+            *outcomes(1, 0, selected_model="rare", propensity=0.01),
+        ],
+    )
+    scenario = tmp_path / "scenario.json"
+    scenario.write_text(json.dumps({"phases": [{"events": 600}], "weights": {"latency": 0}}))
+    command = ["simulate", "--from-records", "--scenario", str(scenario), "--seeds", "0-1", "--jobs", "1"]
+    finished = run_command("centralcloud", *command, "--json", env={"DATABASE_URL": database_url})
+    assert finished.returncode == 0, finished.stderr
+    result = json.loads(finished.stdout)
+    assert result["models"] == ["leader", "other"]
+    assert result["records"]["outcomes"] == 151
+    pairs = {each["model"]: each for each in result["records"]["pairs"]}
+    assert (pairs["leader"]["reward"], pairs["other"]["reward"]) == (0.9, 0.4)
+    assert [each["simulated"] for each in pairs.values()] == [True, True, False]
+    assert 0.6 < result["reward"]["mean"] < 0.95
+    text = run_command("centralcloud", *command, env={"DATABASE_URL": database_url}).stdout
+    assert "As it was: reward 0.7351, success rate 73.5%, of 151 outcomes since " in text
+    assert "rare, complex: 1 outcome, worth 1 that weigh equally" in " ".join(text.split())
+    nothing = run_command("centralcloud", *command, "--until", "1d", env={"DATABASE_URL": database_url})
+    assert nothing.returncode == 2
+    assert nothing.stderr.startswith("centralcloud: --from-records: found 0 outcomes, and no model with 30")

@@ -21,12 +21,10 @@ def ground_truth(tmp_path: Path) -> GroundTruth:
 
 def some_tasks(ground_truth: GroundTruth) -> Tasks:
     rng = np.random.default_rng(1)
-    complexity = rng.integers(3, size=COUNT)
     return Tasks.done(
         ground_truth.phases[0],
         rng.integers(4, size=COUNT),
-        complexity,
-        rng.integers(200, size=COUNT),
+        rng.integers(600, size=COUNT),
         rng.integers(len(ground_truth.models), size=COUNT),
     )
 

@@ -17,20 +17,21 @@ def test_outcomes_are_found_by_model_and_item(tmp_path: Path) -> None:
     text = HEADER + "a,i,simple,1,100,\nb,i,simple,0.25,,0.5\na,j,complex,0,300,0.1\nb,j,complex,1,400,0.2\n"
     table = read_outcomes(write_table(tmp_path, text)).table()
     assert table.models == ("a", "b")
-    assert list(table.by_complexity) == ["simple", "complex"]
-    simple = table.by_complexity["simple"]
-    assert simple.reward.tolist() == [[1.0], [0.25]]
-    assert simple.latency_ms[0, 0] == 100
-    assert np.isnan(simple.latency_ms[1, 0])
-    assert np.isnan(simple.cost_usd[0, 0])
-    assert table.by_complexity["complex"].cost_usd.tolist() == [[0.1], [0.2]]
+    assert table.complexities == ("simple", "complex")
+    assert table.reward.tolist() == [[1, 0], [0.25, 1]]
+    assert table.latency_ms[:, 1].tolist() == [300, 400]
+    assert table.latency_ms[0, 0] == 100
+    assert np.isnan(table.latency_ms[1, 0])
+    assert np.isnan(table.cost_usd[0, 0])
+    assert table.cost_usd[:, 1].tolist() == [0.1, 0.2]
+    assert not table.estimated.any()
 
 
 def test_latency_and_cost_are_optional_and_columns_may_have_any_order_and_number(tmp_path: Path) -> None:
     text = "note,success,item_id,model,complexity\nx,1,i,a,Simple\n"
     table = read_outcomes(write_table(tmp_path, text)).table()
-    assert table.by_complexity["simple"].reward.tolist() == [[1.0]]
-    assert np.isnan(table.by_complexity["simple"].cost_usd).all()
+    assert table.reward.tolist() == [[1.0]]
+    assert np.isnan(table.cost_usd).all()
 
 
 def test_a_gzipped_table_is_read_whatever_its_name(tmp_path: Path) -> None:
@@ -92,10 +93,11 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         read_outcomes(tmp_path / "none.csv")
 
 
-def test_a_model_that_lacks_an_item_is_refused_only_if_the_scenario_uses_it(tmp_path: Path) -> None:
+def test_a_model_with_too_few_outcomes_is_refused_only_if_the_scenario_uses_it(tmp_path: Path) -> None:
     outcomes = read_outcomes(write_table(tmp_path, table_text() + "lazy,simple-0,simple,1,1,1\n"))
     assert outcomes.table(["good", "bad"]).models == ("good", "bad")
     with pytest.raises(
-        SettingsError, match=r'model "lazy": found no outcome for item "simple-1", expected one for every'
+        SettingsError,
+        match=r'model "lazy": found outcomes for 1 of the 200 simple items, expected at least 10, from which the others',
     ):
         outcomes.table()

@@ -10,7 +10,7 @@ from support.repository import REPOSITORY
 
 from centralcloud.contracts import SettingsError
 from centralcloud.simulate.outcomes import OutcomeFile
-from centralcloud.simulate.scenario import Weights
+from centralcloud.simulate.scenario import Delay, Missing, Weights
 from centralcloud.simulate.scenario_file import read_scenario, scenario_from
 
 EXAMPLES = sorted((REPOSITORY / "examples/scenarios").glob("*.json"))
@@ -28,11 +28,23 @@ def test_every_key(outcomes: OutcomeFile) -> None:
             "about": "all of it",
             "models": ["good", "fair", "poor"],
             "instances": 4,
-            "tick": 50,
+            "tick": [50, 10],
             "phases": [
                 {"events": 100},
-                {"events": 60, "serve": {"good": "bad"}, "absent": ["poor"], "slow": {"fair": 6.0}, "outage": ["fair"]},
+                {
+                    "events": 60,
+                    "serve": {"good": "bad"},
+                    "absent": ["poor"],
+                    "slow": {"fair": 6.0},
+                    "price": {"good": 0.5},
+                    "outage": ["fair"],
+                },
+                {"events": 5, "serve": {"good": {"complex": "@worst"}}},
             ],
+            "complexities": {"simple": 3, "complex": 1},
+            "task_types": 8,
+            "delay": {"success": 20, "failure": 400},
+            "missing": {"latency": 0.25, "cost": 1},
             "poison": [{"instance": 3, "kind": "drip", "from_event": 20}],
             "weights": {"latency": 0.2, "latency_ref_ms": 5000, "cost": 0.3, "cost_ref_usd": 0.5},
         },
@@ -40,8 +52,14 @@ def test_every_key(outcomes: OutcomeFile) -> None:
     )
     assert scenario.models == ("good", "fair", "poor")
     assert scenario.answering == ("good", "fair", "poor", "bad")
-    assert scenario.events == 160
-    assert scenario.phases[1].serve == {"good": "bad"}
+    assert scenario.events == 165
+    assert scenario.phases[1].serve == {"good": dict.fromkeys(("simple", "medium", "complex"), "bad")}
+    assert scenario.phases[2].serve == {"good": {"complex": "poor"}}
+    assert scenario.phases[1].price == {"good": 0.5}
+    assert scenario.ticks == (50, 10)
+    assert scenario.complexities == {"simple": 0.75, "complex": 0.25}
+    assert (scenario.delay, scenario.task_types) == (Delay(success=20, failure=400), 8)
+    assert scenario.missing == Missing(latency=0.25, cost=1)
     assert scenario.phases[1].absent == {"poor"}
     assert scenario.phases[1].slow == {"fair": 6.0}
     assert scenario.phases[1].outage == {"fair"}
@@ -52,7 +70,8 @@ def test_every_key(outcomes: OutcomeFile) -> None:
 def test_defaults_are_those_of_the_daemon(outcomes: OutcomeFile) -> None:
     scenario = scenario_from({"phases": PHASES}, outcomes)
     assert scenario.models == ("good", "fair", "poor", "bad")
-    assert (scenario.instances, scenario.tick, scenario.adversaries) == (10, 200, ())
+    assert (scenario.instances, scenario.ticks, scenario.adversaries) == (10, (200,), ())
+    assert (scenario.delay, scenario.missing, scenario.complexities) == (Delay(), Missing(), {})
     assert scenario.weights == Weights(latency=0.1, latency_ref_ms=10_000, cost=0.0, cost_ref_usd=0.01)
 
 
@@ -60,7 +79,7 @@ def test_models_can_be_named_by_rank(outcomes: OutcomeFile) -> None:
     phases = [{"events": 1, "serve": {"@best": "@worst"}, "outage": ["@2"], "absent": ["@50%"]}]
     scenario = scenario_from({"models": ["@worst", "@best", "@2", "@3"], "phases": phases}, outcomes)
     assert scenario.models == ("bad", "good", "fair", "poor")
-    assert scenario.phases[0].serve == {"good": "bad"}
+    assert scenario.phases[0].serve["good"]["complex"] == "bad"
     assert scenario.phases[0].outage == {"fair"}
     assert scenario.phases[0].absent == {"poor"}
 
@@ -92,6 +111,48 @@ def test_two_ranks_that_are_the_same_model_name_it_once(tmp_path: Path) -> None:
         ({"phases": [{"events": 1.5}]}, r"phases\[0\].events: found 1.5, expected a valid integer"),
         ({"phases": [{"events": True}]}, r"phases\[0\].events: found true, expected a valid integer"),
         ({"phases": PHASES, "tick": 0}, r"tick: found 0, expected greater than or equal to 1"),
+        ({"phases": PHASES, "tick": []}, r"tick: found a list of 0 items, expected at least 1 item"),
+        ({"phases": PHASES, "tick": [5, 0]}, r"tick\[1\]: found 0, expected greater than or equal to 1"),
+        ({"phases": PHASES, "tick": "9"}, r'tick: found "9", expected a valid integer'),
+        (
+            {"phases": [{"events": 1, "serve": {"good": {"hard": "bad"}}}]},
+            r'phases\[0\].serve.good: found "hard", expected complexities of the table: simple, medium, complex',
+        ),
+        (
+            {"phases": [{"events": 1, "serve": {"good": {"complex": "nice"}}}]},
+            r'phases\[0\].serve.good.complex: found "nice", expected one of the models of the table',
+        ),
+        (
+            {"phases": [{"events": 1, "serve": {"good": 3}}]},
+            r"phases\[0\].serve.good: found 3, expected a valid string",
+        ),
+        (
+            {"phases": [{"events": 1, "serve": {"good": {"complex": 3}}}]},
+            r"phases\[0\].serve.good.complex: found 3, expected a valid string",
+        ),
+        (
+            {"phases": [{"events": 1, "price": {"nice": 2}}]},
+            r'phases\[0\].price: found "nice", expected one of the models',
+        ),
+        (
+            {"phases": [{"events": 1, "price": {"good": -2}}]},
+            r"phases\[0\].price.good: found -2, expected greater than or",
+        ),
+        (
+            {"phases": PHASES, "complexities": {"hard": 1}},
+            r'complexities: found "hard", expected complexities of the table',
+        ),
+        ({"phases": PHASES, "complexities": {"simple": 0}}, r"complexities: found no share above 0, expected one"),
+        (
+            {"phases": PHASES, "complexities": {"simple": -1}},
+            r"complexities.simple: found -1, expected greater than or",
+        ),
+        ({"phases": PHASES, "delay": {"mean": 3}}, r'delay: found the key "mean", expected one of success, failure'),
+        ({"phases": PHASES, "delay": {"failure": -1}}, r"delay.failure: found -1, expected greater than or equal to 0"),
+        ({"phases": PHASES, "delay": 3}, r"delay: found 3, expected an object"),
+        ({"phases": PHASES, "missing": {"time": 1}}, r'missing: found the key "time", expected one of latency, cost'),
+        ({"phases": PHASES, "missing": {"cost": 2}}, r"missing.cost: found 2, expected less than or equal to 1"),
+        ({"phases": PHASES, "task_types": 32}, r"task_types: found 32, expected less than or equal to 31"),
         ({"phases": PHASES, "instances": 0}, r"instances: found 0, expected greater than or equal to 1"),
         ({"phases": PHASES, "models": []}, r"models: found a list of 0 items, expected at least 1 item"),
         ({"phases": PHASES, "models": "good"}, r'models: found "good", expected a valid list'),
