@@ -288,7 +288,7 @@ def _configuration(act: _Act) -> Deed:
     word = "created" if created else "removed" if removed else "changed"
     rest = f"{'' if single else 'of the configuration'}"
     undo = None
-    if isinstance(version, int) and version == act.newest:
+    if isinstance(version, int) and version == act.newest and act.row.way != "migration":
         undo = _command("configuration", "rollback", "--to", str(version - 1))
     return Deed(
         word, subject, None, rest, None, tuple(changes[:MOST_CHANGES]), max(0, len(changes) - MOST_CHANGES), undo

@@ -178,9 +178,9 @@ def _unlogged(
 def _entry(row: ActionRow, newest: int | None) -> Entry:
     who, role = _author(row.who)
     raw = tuple((name, _indented(text)) for name, text in (("before", row.before), ("after", row.after)) if text)
-    deed = describe(row, newest)
+    deed, way = describe(row, newest), via(row.way)
     return Entry(
-        f"action-{row.id}", row.at, who, role, via(row.via), row.source, deed, row.reason, row.version, raw, row.is_cut
+        f"action-{row.id}", row.at, who, role, way, row.source, deed, row.reason, row.version, raw, row.is_cut
     )
 
 

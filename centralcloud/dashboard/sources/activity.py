@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 
+from centralcloud.contracts.authorship import way_of
 from centralcloud.dashboard.reader.source import Lookup, Source, Tier
 from centralcloud.runtime.postgres.query import Query
 
@@ -38,6 +39,11 @@ class ActionRow(NamedTuple):
     after: str | None
     is_cut: bool
     version: int | None
+
+    @property
+    def way(self) -> str:
+        """How it was taken: `via`, or ``migration``."""
+        return way_of(self.who, self.via, self.source) or self.via
 
     @property
     def values(self) -> tuple[dict[str, Any], dict[str, Any]]:
