@@ -179,9 +179,7 @@ def _entry(row: ActionRow, newest: int | None) -> Entry:
     who, role = _author(row.who)
     raw = tuple((name, _indented(text)) for name, text in (("before", row.before), ("after", row.after)) if text)
     deed, way = describe(row, newest), via(row.way)
-    return Entry(
-        f"action-{row.id}", row.at, who, role, way, row.source, deed, row.reason, row.version, raw, row.is_cut
-    )
+    return Entry(f"action-{row.id}", row.at, who, role, way, row.source, deed, row.reason, row.version, raw, row.is_cut)
 
 
 def _author(text: str) -> tuple[str, str]:

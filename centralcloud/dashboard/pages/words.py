@@ -102,7 +102,13 @@ _LEASES: Final = {
     "maintenance": "maintains the tables",
 }
 
-_VIA: Final = {"cli": "by a command", "web": "on a page", "api": "through a gateway", "sql": "in SQL", "migration": "by a migration"}
+_VIA: Final = {
+    "cli": "by a command",
+    "web": "on a page",
+    "api": "through a gateway",
+    "sql": "in SQL",
+    "migration": "by a migration",
+}
 
 _KINDS: Final = {
     "step": "Step of the threshold rule",

@@ -71,7 +71,9 @@ def test_a_change_of_the_configuration_names_the_fields_and_only_the_newest_can_
     assert deed.undo == "centralcloud configuration rollback --to 8"
     assert describe(row, 10).undo is None
     of_migration = row._replace(who="migration as postgres", source="revision 0021")
-    assert (of_migration.way, describe(of_migration, 9).undo) == ("migration", None), "it would remove the default policies"
+    assert (of_migration.way, describe(of_migration, 9).undo) == ("migration", None), (
+        "it would remove the default policies"
+    )
 
 
 @pytest.mark.parametrize(("merged", "undo"), [([], "centralcloud models rename new old"), (["simple"], None)])
