@@ -58,7 +58,9 @@ def read_prompts(path: Path) -> list[LabelledPrompt]:
                 if (prompt := _prompt(row, place)) is not None:
                     found.append(prompt)
                 if len(found) > MOST_PROMPTS:
-                    raise SettingsError(f"{path}: found more than {MOST_PROMPTS:,} prompts, expected a sample of at most that")
+                    raise SettingsError(
+                        f"{path}: found more than {MOST_PROMPTS:,} prompts, expected a sample of at most that"
+                    )
         except (EOFError, zlib.error, gzip.BadGzipFile):
             raise SettingsError(f"{path}: found a gzip file that is damaged or cut off, expected all of it") from None
         except OSError as error:
@@ -69,7 +71,7 @@ def read_prompts(path: Path) -> list[LabelledPrompt]:
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
     try:
-        stream: Any = gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb")
+        stream: Any = gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb")  # noqa: SIM115 - below
     except OSError as error:
         raise SettingsError(f"cannot read {path}: {error.strerror}") from None
     with stream:
@@ -100,9 +102,13 @@ def _csv_rows(path: Path, stream: BinaryIO) -> Iterator[tuple[str, Mapping[str, 
         for row in reader:
             yield f"{path}: line {reader.line_num}", row
     except UnicodeDecodeError:
-        raise SettingsError(f"{path}: line {reader.line_num + 1}: found bytes that are not UTF-8, expected text") from None
+        raise SettingsError(
+            f"{path}: line {reader.line_num + 1}: found bytes that are not UTF-8, expected text"
+        ) from None
     except csv.Error as error:
-        raise SettingsError(f"{path}: line {reader.line_num}: {error}, expected CSV with a line of column names") from None
+        raise SettingsError(
+            f"{path}: line {reader.line_num}: {error}, expected CSV with a line of column names"
+        ) from None
 
 
 def _prompt(row: Mapping[str, Any], place: str) -> LabelledPrompt | None:

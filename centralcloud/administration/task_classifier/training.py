@@ -1,8 +1,8 @@
 """Training of the task classifier: labelled prompts -> weights, with its accuracy on prompts that had no part in them.
 
-Multinomial logistic regression on hashed words and word pairs, one pass over the prompts after the other, each feature with a
-step of its own (AdaGrad). The same prompts and the same seed give the same bytes. A fifth of the prompts, chosen by a hash of
-their text so that equal ones stay together, is held out: they measure the classifier that is stored, and set its probabilities.
+Multinomial logistic regression on hashed words and word pairs, one pass over the prompts after the other, each feature with
+a step of its own (AdaGrad). The same prompts and the same seed give the same bytes. A fifth of the prompts, chosen by a hash
+of their text so that equal ones stay together, is held out: they measure the classifier that is stored, and set how sure it is.
 """
 
 import hashlib
@@ -11,13 +11,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from msgspec import Struct
 from numpy.typing import NDArray
 
+from centralcloud.administration.task_classifier.accuracy import HeadResult, measure, position_of
 from centralcloud.administration.task_classifier.labelled_prompts import LabelledPrompt
 from centralcloud.contracts import SettingsError
 from centralcloud.contracts.limits import COMPLEXITIES
-from centralcloud.contracts.task_classifier import classify
 from centralcloud.contracts.task_classifier.features import hash_features
 from centralcloud.contracts.task_classifier.trained import (
     MOST_TASK_TYPES,
@@ -31,8 +30,8 @@ from centralcloud.runtime.wording import counted
 
 #: A label with fewer prompts cannot be learned.
 FEWEST_PROMPTS: Final = 20
-#: Features that are kept, the most frequent ones. On MMLU four times as many are right as often, and take twice as long: their
-#: weights do not fit into the cache of a processor. With 32 task types and 3 levels they need 1 MB, and 5 MB in memory.
+#: Features that are kept, the most frequent ones. On MMLU four times as many are right as often, and take three times as
+#: long: their weights do not fit into a processor's cache. With 32 task types and 3 levels they need 1 MB, 5 MB in memory.
 _MOST_FEATURES: Final = 25_000
 _FEWEST_USES: Final = 2
 _EPOCHS: Final = 5
@@ -43,47 +42,6 @@ _TEMPERATURES: Final = tuple(1.15**power for power in range(-12, 13))
 
 _Floats = NDArray[np.float32]
 _Ints = NDArray[np.int64]
-
-
-class LabelResult(Struct, frozen=True):
-    """How well one label is found among the prompts that were held out.
-
-    Attributes:
-        prompts: that have the label.
-        found: share of them that the classifier gives it to.
-        right: share of its answers with this label that are right; None: it never gives it.
-        taken_for: the other label that they get most often; None: none.
-    """
-
-    label: str
-    prompts: int
-    found: float
-    right: float | None
-    taken_for: str | None
-
-
-class HeadResult(Struct, frozen=True):
-    """The accuracy of one question, on the prompts that were held out.
-
-    Attributes:
-        trained, held_out: prompts with a label.
-        accuracy: share of right answers.
-        most_frequent: that of always answering with the most frequent label.
-        by_words: that of the table of words.
-        sure_share, sure_accuracy: of the answers that are used: those with the least confidence or more.
-        labels: each with its own numbers.
-        confusion: row by row, how often a label got each answer, in the order of `labels`.
-    """
-
-    trained: int
-    held_out: int
-    accuracy: float
-    most_frequent: float
-    by_words: float
-    sure_share: float
-    sure_accuracy: float
-    labels: tuple[LabelResult, ...]
-    confusion: tuple[tuple[int, ...], ...]
 
 
 class Training(NamedTuple):
@@ -130,9 +88,7 @@ def train(
     say = on_progress or _quiet
     say(f"reading {counted(len(prompts), 'prompt')}")
     type_names = _names([each.task_type for each in prompts], task_types)
-    level_names = tuple(
-        name for name in COMPLEXITIES if sum(each.level == name for each in prompts) >= FEWEST_PROMPTS
-    )
+    level_names = tuple(name for name in COMPLEXITIES if sum(each.level == name for each in prompts) >= FEWEST_PROMPTS)
     if len(type_names) < 2 and len(level_names) < 2:
         raise SettingsError(_too_few(prompts, place))
     held_out = np.array([_is_held_out(each.text) for each in prompts], dtype=bool)
@@ -140,8 +96,8 @@ def train(
     rng = np.random.default_rng(seed)
     parts: list[_Part] = []
     for names, labels in (
-        (type_names, [_label(each.task_type, type_names) for each in prompts]),
-        (level_names, [_label(each.level, level_names) for each in prompts]),
+        (type_names, [position_of(each.task_type, type_names) for each in prompts]),
+        (level_names, [position_of(each.level, level_names) for each in prompts]),
     ):
         parts.append(_part(names, labels, texts, held_out, len(hashes), rng, say, place))
     types, levels = parts
@@ -157,7 +113,7 @@ def train(
     say("measuring the prompts that were held out")
     classifier = parse_classifier(data)
     asked = [prompt for prompt, out in zip(prompts, held_out, strict=True) if out]
-    measured = _measure(classifier, asked, type_names, level_names, types.trained, levels.trained)
+    measured = measure(classifier, asked, type_names, level_names, types.trained, levels.trained)
     return Training(data, classifier, len(prompts), len(kept), *measured)
 
 
@@ -188,7 +144,9 @@ def _part(
     usable = np.array([len(each) > 0 for each in texts]) & (wanted >= 0)
     learned, asked = np.flatnonzero(usable & ~held_out), np.flatnonzero(usable & held_out)
     if not len(asked) or len(set(wanted[learned])) < 2:
-        raise SettingsError(f"{place}: the prompts are too much alike: expected at least {FEWEST_PROMPTS} different ones a label")
+        raise SettingsError(
+            f"{place}: the prompts are too much alike: expected at least {FEWEST_PROMPTS} different ones a label"
+        )
     weights, biases = _fit(texts, wanted, learned, len(names), features, rng, say)
     scale = float(np.abs(weights).max()) / 127 or 1.0
     quantised = np.clip(np.rint(weights / scale), -127, 127)
@@ -242,9 +200,7 @@ def _temperature(sums: NDArray[Any], wanted: _Ints) -> float:
     return min(_TEMPERATURES, key=loss)
 
 
-def _features(
-    prompts: Sequence[LabelledPrompt], held_out: NDArray[np.bool_]
-) -> tuple[NDArray[np.uint32], list[_Ints]]:
+def _features(prompts: Sequence[LabelledPrompt], held_out: NDArray[np.bool_]) -> tuple[NDArray[np.uint32], list[_Ints]]:
     """Return the hashes that are kept, ascending, and for each prompt the positions of its features among them.
 
     A feature of a single prompt teaches nothing about another one, and is not kept: nor is a word that only one text has.
@@ -273,21 +229,10 @@ def _names(labels: Sequence[str | None], most: int) -> tuple[str, ...]:
     counts = Counter(each for each in labels if each is not None)
     ranked = [name for name, _ in sorted(counts.items(), key=lambda each: (-each[1], each[0])) if name != OTHER]
     frequent = [name for name in ranked if counts[name] >= FEWEST_PROMPTS]
-    if len(frequent) == len(ranked) and len(frequent) + (OTHER in counts) <= most:
-        kept = frequent
-    else:
-        kept = frequent[: most - 1]
+    has_rest = len(frequent) < len(ranked) or OTHER in counts
+    kept = frequent if len(frequent) + has_rest <= most else frequent[: most - 1]
     rest = sum(counts.values()) - sum(counts[name] for name in kept)
     return (*kept, OTHER) if rest >= FEWEST_PROMPTS else tuple(kept)
-
-
-def _label(name: str | None, names: tuple[str, ...]) -> int:
-    """Return the position of a label; -1: it has none, or none that is learned."""
-    if name is None:
-        return -1
-    if name in names:
-        return names.index(name)
-    return names.index(OTHER) if OTHER in names else -1
 
 
 def _too_few(prompts: Sequence[LabelledPrompt], place: str) -> str:
@@ -296,87 +241,6 @@ def _too_few(prompts: Sequence[LabelledPrompt], place: str) -> str:
     return (
         f"{place}: found {counted(len(prompts), 'labelled prompt')} and {counted(enough, 'task type')} with "
         f"{FEWEST_PROMPTS} or more, expected at least two task types or two complexities with {FEWEST_PROMPTS} prompts each"
-    )
-
-
-def _measure(
-    classifier: TrainedClassifier,
-    asked: Sequence[LabelledPrompt],
-    type_names: tuple[str, ...],
-    level_names: tuple[str, ...],
-    types_trained: int,
-    levels_trained: int,
-) -> tuple[HeadResult | None, HeadResult | None]:
-    """Ask the classifier as a gateway does, and compare its answers with the labels."""
-    predicted = [classifier.predict(each.text) for each in asked]
-    words = [classify(each.text) for each in asked]
-    least = classifier.header.least_confidence
-
-    def result(
-        names: tuple[str, ...], labels: list[str | None], found: list[Any], by_words: list[str], trained: int
-    ) -> HeadResult | None:
-        if len(names) < 2:
-            return None
-        rows = [
-            (_label(label, names), answer, word)
-            for label, answer, word in zip(labels, found, by_words, strict=True)
-            if _label(label, names) >= 0
-        ]
-        confusion = np.zeros((len(names), len(names)), dtype=np.int64)
-        right = sure = sure_right = words_right = 0
-        for label, answer, word in rows:
-            words_right += word == names[label]
-            if answer is None:
-                continue
-            at = names.index(answer.label)
-            confusion[label, at] += 1
-            right += at == label
-            if answer.confidence >= least:
-                sure += 1
-                sure_right += at == label
-        total = max(1, len(rows))
-        counts = Counter(label for label, _, _ in rows)
-        return HeadResult(
-            trained=trained,
-            held_out=len(rows),
-            accuracy=round(right / total, 4),
-            most_frequent=round(max(counts.values(), default=0) / total, 4),
-            by_words=round(words_right / total, 4),
-            sure_share=round(sure / total, 4),
-            sure_accuracy=round(sure_right / max(1, sure), 4),
-            labels=tuple(_label_result(names, confusion, at, counts[at]) for at in range(len(names))),
-            confusion=tuple(tuple(map(int, row)) for row in confusion),
-        )
-
-    return (
-        result(
-            type_names,
-            [each.task_type for each in asked],
-            [each.task_type for each in predicted],
-            [each.task_type for each in words],
-            types_trained,
-        ),
-        result(
-            level_names,
-            [each.level for each in asked],
-            [each.level for each in predicted],
-            [each.level for each in words],
-            levels_trained,
-        ),
-    )
-
-
-def _label_result(names: tuple[str, ...], confusion: _Ints, at: int, prompts: int) -> LabelResult:
-    given, hits = int(confusion[:, at].sum()), int(confusion[at, at])
-    others = confusion[at].copy()
-    others[at] = 0
-    worst = int(others.argmax())
-    return LabelResult(
-        label=names[at],
-        prompts=prompts,
-        found=round(hits / max(1, prompts), 4),
-        right=round(hits / given, 4) if given else None,
-        taken_for=names[worst] if others[worst] else None,
     )
 
 

@@ -2,18 +2,20 @@
 
 import hashlib
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import psycopg
 from msgspec import Struct, to_builtins
 from psycopg.types.json import Jsonb
 
-from centralcloud.administration.task_classifier.training import Training
 from centralcloud.contracts import CentralCloudError
 from centralcloud.contracts.task_classifier.trained import CLASSIFIER_CHANNEL, ClassifierError, parse_classifier
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.store.operator_actions import Action, Operator, record_action
+
+if TYPE_CHECKING:  # it imports numpy, which only training needs
+    from centralcloud.administration.task_classifier.training import Training
 
 #: Versions whose weights are kept, besides the one in use: the way back.
 KEPT_MODELS: Final = 10
@@ -67,7 +69,7 @@ _CHOICES: Final = Query(__package__, "list_choices", row=Choice)
 _READ_MODEL: Final = Query(__package__, "read_model")
 
 
-def store_classifier(database: Database, training: Training, operator: Operator, *, use: bool) -> int:
+def store_classifier(database: Database, training: "Training", operator: Operator, *, use: bool) -> int:
     """Store a trained classifier as the newest version, and return its number. Its prompts are not stored.
 
     Args:
@@ -145,7 +147,9 @@ def list_choices(database: Database) -> list[Choice]:
 def _check(connection: psycopg.Connection[Any], version: int) -> None:
     row = _READ_MODEL.maybe(connection, {"version": version})
     if row is None:
-        raise UnknownClassifierError(f"VERSION: found {version}, expected one that `centralcloud classifier show` lists")
+        raise UnknownClassifierError(
+            f"VERSION: found {version}, expected one that `centralcloud classifier show` lists"
+        )
     if row[0] is None:
         raise UnknownClassifierError(
             f"VERSION: the weights of {version} were removed, because {KEPT_MODELS} newer versions exist: train it again"

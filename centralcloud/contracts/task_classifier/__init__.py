@@ -1,7 +1,7 @@
 """The task classifier: the text of a request -> task type, complexity, confidence, and the reasons in words.
 
-Deterministic and pure: the same text gives the same answer on every instance and in every process. A classifier that the site
-has trained answers where it is sure enough; a table of words answers the rest, and everything where none was trained.
+Deterministic and pure: the same text gives the same answer on every instance and in every process. A trained classifier
+answers where it is sure enough; a table of words answers the rest, and everything where none was trained.
 
 The table reads words, not meaning: an answer is a guess for requests whose caller says nothing, and its confidence says how
 good a guess. At most 2,400 characters are read, from the start and the end of the text, where instructions stand; the length

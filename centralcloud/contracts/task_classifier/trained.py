@@ -4,8 +4,8 @@ A linear model: each feature that it knows has a weight for each answer, and the
 by the root of the number of known features. Its form is one header line of JSON, the hashes of the features (4 bytes each,
 ascending), and their weights (a byte each, 128 is zero). Nothing in it is executed, and every size is checked.
 
-A text is read in some 0.1 ms because the weights of a feature are one integer with 16 bits for each answer: one addition adds
-them all. Sums of 256 weights of 8 bits fit into 16 bits, so words and pairs are summed apart.
+A text is read in some 0.1 ms because the weights of a feature are one integer with 16 bits for each answer: one addition
+adds them all. Sums of 256 weights of 8 bits fit into 16 bits, so words and pairs are summed apart.
 """
 
 import hashlib
@@ -39,7 +39,6 @@ _MOST_WEIGHT: Final = 127
 #: The number from 1 to 10 that stands for each level.
 _MIDDLE: Final = {"simple": 2, "medium": 5, "complex": 8}
 _BOUNDS: Final = {"simple": (1, 3), "medium": (4, 6), "complex": (7, 10)}
-
 
 
 class ClassifierError(CentralCloudError):
@@ -233,12 +232,16 @@ def _read_header(line: bytes) -> Header:
     try:
         found = msgspec.json.decode(line, type=_Format).format
         if found != _FORMAT:
-            raise ClassifierError(f"found format {found}, expected {_FORMAT}: another version of the program has trained it")
+            raise ClassifierError(
+                f"found format {found}, expected {_FORMAT}: another version of the program has trained it"
+            )
         header = msgspec.json.decode(line, type=Header)
     except (msgspec.DecodeError, RecursionError) as error:
         raise ClassifierError(f"the header line cannot be read: {error}") from None
     if header.features != FEATURES:
-        raise ClassifierError(f"it was trained on the features {header.features!r}, expected {FEATURES!r}: train it again")
+        raise ClassifierError(
+            f"it was trained on the features {header.features!r}, expected {FEATURES!r}: train it again"
+        )
     if header.task_types is None and header.levels is None:
         raise ClassifierError("it answers nothing, expected task types, levels or both")
     for name, head in (("task_types", header.task_types), ("levels", header.levels)):
@@ -264,7 +267,9 @@ def _integers(hashes: Sequence[int], weights: bytes, columns: int) -> dict[int, 
         wide[2 * column + 2 :: size] = weights[column::columns]
     packed = bytes(wide)
     read = int.from_bytes
-    return {key: read(packed[at : at + size], "little") for key, at in zip(hashes, range(0, len(packed), size), strict=True)}
+    return {
+        key: read(packed[at : at + size], "little") for key, at in zip(hashes, range(0, len(packed), size), strict=True)
+    }
 
 
 def _probabilities(head: Head, sums: Sequence[int], root: float) -> list[float]:
@@ -278,9 +283,7 @@ def _probabilities(head: Head, sums: Sequence[int], root: float) -> list[float]:
 
 def _best(answers: Sequence[str], probabilities: Sequence[float]) -> Answer:
     first, second = sorted(range(len(answers)), key=probabilities.__getitem__, reverse=True)[:2]
-    return Answer(
-        answers[first], round(probabilities[first], 3), answers[second], round(probabilities[second], 3)
-    )
+    return Answer(answers[first], round(probabilities[first], 3), answers[second], round(probabilities[second], 3))
 
 
 def _complexity(level: str, answers: Sequence[str], probabilities: Sequence[float]) -> int:

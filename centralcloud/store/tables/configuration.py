@@ -1,5 +1,5 @@
-"""Tables of the fleet's configuration: its entries under one version, their history, the posted health of models, and the trained
-classifiers.
+"""Tables of the fleet's configuration: its entries under one version, their history, the posted health of models, and
+trained classifiers.
 
 Only the functions of migration 0015 write the entries and the health.
 """
