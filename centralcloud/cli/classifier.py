@@ -13,7 +13,8 @@ from centralcloud.runtime.terminal.output import AsJson, print_json, print_line,
 from centralcloud.runtime.wording import counted, percent
 
 if TYPE_CHECKING:
-    from centralcloud.administration.task_classifier.training import HeadResult, Training
+    from centralcloud.administration.task_classifier.accuracy import HeadResult
+    from centralcloud.administration.task_classifier.training import Training
     from centralcloud.administration.task_classifier.versions import Chosen
 
 app = typer.Typer(
@@ -60,7 +61,7 @@ def train_command(
         typer.Option(min=0, max=1, help="An answer with a lower probability is left to the table of words."),
     ] = 0.5,
     seed: Annotated[
-        int, typer.Option(min=0, help="Of the order of the prompts: the same one gives the same result.")
+        int, typer.Option(min=0, help="Seed of the order of the prompts: the same one gives the same result.")
     ] = 0,
     use: Annotated[bool, typer.Option("--use/--no-use", help="Whether gateways use it from now on.")] = True,
     dry_run: Annotated[

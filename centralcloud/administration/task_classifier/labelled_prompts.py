@@ -97,7 +97,8 @@ def _json_rows(path: Path, stream: BinaryIO) -> Iterator[tuple[str, Mapping[str,
 
 
 def _csv_rows(path: Path, stream: BinaryIO) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    reader = csv.DictReader(io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""))
+    text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
+    reader = csv.DictReader(text)
     try:
         for row in reader:
             yield f"{path}: line {reader.line_num}", row
@@ -109,6 +110,8 @@ def _csv_rows(path: Path, stream: BinaryIO) -> Iterator[tuple[str, Mapping[str, 
         raise SettingsError(
             f"{path}: line {reader.line_num}: {error}, expected CSV with a line of column names"
         ) from None
+    finally:
+        text.detach()  # the caller closes the stream
 
 
 def _prompt(row: Mapping[str, Any], place: str) -> LabelledPrompt | None:

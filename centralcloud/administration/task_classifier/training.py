@@ -2,7 +2,7 @@
 
 Multinomial logistic regression on hashed words and word pairs, one pass over the prompts after the other, each feature with
 a step of its own (AdaGrad). The same prompts and the same seed give the same bytes. A fifth of the prompts, chosen by a hash
-of their text so that equal ones stay together, is held out: they measure the classifier that is stored, and set how sure it is.
+of their text so that equal ones stay together, is held out: they measure what is stored, and set how sure it is.
 """
 
 import hashlib

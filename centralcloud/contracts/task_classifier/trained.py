@@ -223,7 +223,7 @@ _LITTLE_ENDIAN: Final = array("H", [1]).tobytes()[0] == 1
 
 
 class _Format(Struct):
-    """What every format has, so that a newer one is named before its other fields are read."""
+    """The field that every format has, so that a newer one is named before its other fields are read."""
 
     format: int
 
