@@ -201,7 +201,7 @@ def _temperature(sums: NDArray[Any], wanted: _Ints) -> float:
 
 
 def _features(prompts: Sequence[LabelledPrompt], held_out: NDArray[np.bool_]) -> tuple[NDArray[np.uint32], list[_Ints]]:
-    """Return the hashes that are kept, ascending, and for each prompt the positions of its features among them.
+    """Return the hashes that are kept, the most frequent first, and for each prompt the positions of its features among them.
 
     A feature of a single prompt teaches nothing about another one, and is not kept: nor is a word that only one text has.
     """
@@ -211,7 +211,7 @@ def _features(prompts: Sequence[LabelledPrompt], held_out: NDArray[np.bool_]) ->
         if not out:
             uses.update(each.tolist())
     frequent = sorted(((-count, key) for key, count in uses.items() if count >= _FEWEST_USES))[:_MOST_FEATURES]
-    hashes = np.array(sorted(key for _, key in frequent), dtype=np.uint32)
+    hashes = np.array([key for _, key in frequent], dtype=np.uint32)
     positions = {int(key): position for position, key in enumerate(hashes)}
     texts = [
         np.array(sorted(positions[key] for key in each.tolist() if key in positions), dtype=np.int64) for each in found

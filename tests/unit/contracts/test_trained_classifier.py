@@ -160,8 +160,8 @@ _PAYLOAD = _DATA.partition(b"\n")[2]
         (_DATA[:-1], "bytes of weights"),
         (_DATA[:-1] + bytes([_DATA[-1] ^ 1]), "the checksum of the weights differs"),
         (
-            resealed(_DATA, _PAYLOAD[4:8] + _PAYLOAD[:4] + _PAYLOAD[8:]),
-            "the hashes of the features are not in ascending order",
+            resealed(_DATA, _PAYLOAD[:4] + _PAYLOAD[:4] + _PAYLOAD[8:]),
+            "a feature is there twice",
         ),
     ],
 )
