@@ -10,7 +10,7 @@ the half of the questions is used that had no part in the weights.
 Trained: on four fifths of the same questions, with the 31 most frequent subjects and ``other`` as task types, measured on
 the rest beside the table of words; how many answers are sure enough and right; and the processor time of loading it.
 
-Time: processor time for a text of 20 kB and for a short request, the best of 5 runs, and for 200 questions of 1,200 characters.
+Time: processor time for a text of 20 kB and for a short request, the best of 5 runs; for 200 questions, the best of 7.
 """
 
 import csv

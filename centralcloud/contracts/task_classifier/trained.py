@@ -5,7 +5,8 @@ by the root of the number of known features. Its form is one header line of JSON
 the most frequent first), and their weights (a byte each, 128 is zero). Nothing in it is executed, and every size is checked.
 
 A text is read in some 0.1 ms because the weights of a feature are one integer with 16 bits for each answer: one addition
-adds them all; those of frequent features lie together, in few lines of a processor's cache. Sums of 256 weights of 8 bits fit into 16 bits, so words and pairs are summed apart.
+adds them all, and those of frequent features lie together in memory. Sums of 256 weights of 8 bits fit into 16 bits, so
+words and pairs are summed apart.
 """
 
 import hashlib
@@ -281,8 +282,12 @@ def _probabilities(head: Head, sums: Sequence[int], root: float) -> list[float]:
 
 
 def _best(answers: Sequence[str], probabilities: Sequence[float]) -> Answer:
-    first, second = sorted(range(len(answers)), key=probabilities.__getitem__, reverse=True)[:2]
-    return Answer(answers[first], round(probabilities[first], 3), answers[second], round(probabilities[second], 3))
+    most = max(probabilities)
+    first = probabilities.index(most)
+    others = [*probabilities]
+    others[first] = -1.0
+    next_most = max(others)
+    return Answer(answers[first], round(most, 3), answers[others.index(next_most)], round(next_most, 3))
 
 
 def _complexity(level: str, answers: Sequence[str], probabilities: Sequence[float]) -> int:
