@@ -43,7 +43,7 @@ COMMANDS: Final[Mapping[str, tuple[Command, ...]]] = {
         ),
         Command(
             "classifier",
-            "Train the classifier of tasks on labelled prompts, and choose its version.",
+            "Train the classifier of tasks on labelled prompts, and choose the version that gateways use.",
             f"{_COMMANDS}.classifier",
         ),
         Command("settings", "Show and change the settings of the whole fleet.", f"{_COMMANDS}.settings"),
