@@ -1,4 +1,4 @@
--- Revision 0028: trained classifiers of tasks. Expands only: older programs use none of it.
+-- Revision 0029: trained classifiers of tasks. Expands only: older programs use none of it.
 
 CREATE TABLE task_classifiers (
     version     bigint PRIMARY KEY CHECK (version > 0),

@@ -4,8 +4,8 @@ from alembic import op
 
 from centralcloud.store.schema import run_sql_file
 
-revision = "0028"
-down_revision = "0025"
+revision = "0029"
+down_revision = "0028"
 branch_labels = None
 depends_on = None
 
@@ -14,10 +14,10 @@ oldest_code = "0003"
 
 
 def upgrade() -> None:
-    run_sql_file("0028_task_classifiers.sql")
+    run_sql_file("0029_task_classifiers.sql")
     run_sql_file("functions/task_classifier_in_use.v1.sql")
     run_sql_file("functions/task_classifier_model.v1.sql")
-    run_sql_file("0028_grants.sql")
+    run_sql_file("0029_grants.sql")
 
 
 def downgrade() -> None:
