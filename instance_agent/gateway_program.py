@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from centralcloud.contracts import UPDATES_CHANNEL, CentralCloudError
 from centralcloud.contracts.fleet_configuration import CONFIGURATION_CHANNEL, FleetConfiguration
 from centralcloud.contracts.target_health import TARGET_HEALTH_CHANNEL
+from centralcloud.contracts.task_classifier.trained import CLASSIFIER_CHANNEL
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import refused_login
@@ -48,6 +49,8 @@ from instance_agent.publisher_assembly import make_publisher
 from instance_agent.routing.planner import Planner
 from instance_agent.settings import GatewaySettings
 from instance_agent.spend.exchange import SPEND_CHANNEL, SpendExchange
+from instance_agent.sync.classifier_file import ClassifierFile
+from instance_agent.sync.classifier_updater import ClassifierUpdater
 from instance_agent.sync.configuration_file import ConfigurationFile
 from instance_agent.sync.configuration_updater import ConfigurationUpdater
 from instance_agent.sync.health_exchange import HealthExchange
@@ -125,6 +128,13 @@ class GatewayProgram:
         if self.configuration.loaded:
             self.builder.use_fleet(self.configuration.configuration)
         self.scores.on_change = self.builder.use_learned
+        self.classifier = ClassifierUpdater(
+            self.database,
+            file=ClassifierFile(settings.state_folder),
+            poll_interval_seconds=settings.poll_interval_seconds,
+            on_change=self.builder.use_classifier,
+        )
+        self.builder.use_classifier(self.classifier.classifier)
         self.publisher = (
             make_publisher(settings, self.database, gather_seconds=_GATHER_SECONDS) if settings.pgmq_enabled else None
         )
@@ -137,6 +147,7 @@ class GatewayProgram:
             {
                 UPDATES_CHANNEL: self.scores.wake,
                 CONFIGURATION_CHANNEL: self.configuration.wake,
+                CLASSIFIER_CHANNEL: self.classifier.wake,
                 TARGET_HEALTH_CHANNEL: self.exchange.notified,
                 SPEND_CHANNEL: lambda: None,
             },
@@ -145,6 +156,7 @@ class GatewayProgram:
         tasks: list[BackgroundTask] = [
             self.configuration,
             self.scores,
+            self.classifier,
             self.builder,
             self.exchange,
             self.spend,
@@ -361,7 +373,9 @@ class GatewayProgram:
 
     def _details(self) -> dict[str, Any]:
         return {
-            **describe_parts(self.database, self.configuration, self.builder, self.scores, self.publisher),
+            **describe_parts(
+                self.database, self.configuration, self.builder, self.scores, self.publisher, self.classifier
+            ),
             "degraded": self.supervisor.degraded_tasks(),
         }
 
@@ -375,6 +389,7 @@ class GatewayProgram:
             self.planner,
             self.exchange,
             self.spend,
+            self.classifier,
             lambda: self.server.parts if self.server is not None else None,
         )
         return registry

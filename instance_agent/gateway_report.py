@@ -11,6 +11,7 @@ from instance_agent.gateway.parts import GatewayParts
 from instance_agent.gateway.state import StateBuilder
 from instance_agent.routing.planner import Planner
 from instance_agent.spend.exchange import SpendExchange
+from instance_agent.sync.classifier_updater import ClassifierUpdater, show_classifier
 from instance_agent.sync.configuration_metrics import show_configuration
 from instance_agent.sync.configuration_updater import ConfigurationUpdater
 from instance_agent.sync.event_publisher import EventPublisher
@@ -28,6 +29,7 @@ def describe_parts(
     builder: StateBuilder,
     scores: ScoreUpdater,
     publisher: EventPublisher | None,
+    classifier: ClassifierUpdater,
 ) -> dict[str, Any]:
     """Return the state of each part, for people: no names of models, hosts or keys."""
     state = builder.current
@@ -48,6 +50,10 @@ def describe_parts(
             "current": builder.problem is None,
         },
         "scores": {"version": scores.learned.version},
+        "classifier": {
+            "version": classifier.classifier.version if classifier.classifier else None,
+            "current": classifier.problem is None,
+        },
         "events": None if publisher is None else publisher_state(publisher),
     }
 
@@ -61,6 +67,7 @@ def make_registry(
     planner: Planner,
     exchange: HealthExchange,
     spend: SpendExchange,
+    classifier: ClassifierUpdater,
     parts: Callable[[], GatewayParts | None],
 ) -> "tuple[CollectorRegistry, GatewayMetrics]":
     """Return the metrics of a gateway, and those that its requests count.
@@ -76,6 +83,7 @@ def make_registry(
     requests = GatewayMetrics(registry)
     metrics = show_program(registry, "centralcloud_gateway", database)
     show_configuration(metrics, updater)
+    show_classifier(metrics, classifier)
     metrics.gauge("catalog_invalid", "Whether the newest edit is not used", lambda: builder.problem is not None)
     metrics.gauge("applied_version", "Newest score version applied", lambda: scores.learned.version)
     if publisher is not None:

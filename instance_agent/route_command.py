@@ -42,6 +42,7 @@ from instance_agent.routing.task import (
     resolve_task,
 )
 from instance_agent.settings import GatewaySettings
+from instance_agent.sync.classifier_file import ClassifierFile
 
 _STDIN: Final = "-"
 _CHAT: Final = "chat"
@@ -172,7 +173,8 @@ def _explain(
     )
     # Only policies have limits of cost; list prices take a moment to load.
     rules = RoutingRules(fleet, planned, prices_by(planned, CallTargets(planned)) if fleet.policies else catalog_prices)
-    plan = planner.plan(request, catalog.snapshot, rules=rules)
+    classifier = ClassifierFile(settings.state_folder).load()
+    plan = planner.plan(request, catalog.snapshot, rules=rules, classifier=classifier)
     ranking = [_ranked(each) for each in _by_value(plan)]
     if json_output:
         print_json({**plan_as_json(plan, None), "ranking": ranking})
@@ -242,7 +244,7 @@ def _show_choice(
     print_gateway_refusal(settings)
     # A running router explores; a command shows the best one.
     router = ModelRouter(catalog, instance_id=settings.instance_id, selection=settings.selection, rng=rng)
-    level = resolve_task(hints, NO_HINTS, None, text).level
+    level = resolve_task(hints, NO_HINTS, None, text, ClassifierFile(settings.state_folder).load()).level
     choice = router.choose(level, capabilities=hints.capabilities, prefer=hints.prefer, model=model)
     ranking = [_ranked(ranked) for ranked in choice.ranking]
     if json_output:

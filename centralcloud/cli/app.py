@@ -41,6 +41,11 @@ COMMANDS: Final[Mapping[str, tuple[Command, ...]]] = {
             "Show, compare, roll back, export and import the fleet's configuration.",
             f"{_COMMANDS}.configuration",
         ),
+        Command(
+            "classifier",
+            "Train the classifier of tasks on labelled prompts, and choose the version that gateways use.",
+            f"{_COMMANDS}.classifier",
+        ),
         Command("settings", "Show and change the settings of the whole fleet.", f"{_COMMANDS}.settings"),
         Command(
             "dead-letters",

@@ -49,6 +49,8 @@ class Action(StrEnum):
     ROTATE_KEY = "rotate_key"
     REVOKE_KEY = "revoke_key"
     REMOVE_KEY = "remove_key"
+    TRAIN_CLASSIFIER = "train_classifier"
+    CHOOSE_CLASSIFIER = "choose_classifier"
 
 
 @dataclass(frozen=True, slots=True)

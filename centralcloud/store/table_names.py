@@ -49,6 +49,8 @@ TABLES: Final = (
     "spend_leases",
     "spend_periods",
     "target_health",
+    "task_classifier_choices",
+    "task_classifiers",
     "usage_roll_ups",
     "waiting_feedback",
 )

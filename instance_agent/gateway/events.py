@@ -9,7 +9,6 @@ import msgspec
 
 from centralcloud.contracts import RequestEvent, RoutingEvent
 from centralcloud.contracts.limits import BLAMELESS_ERROR_KINDS, NAMED_BY_CLIENT, NAMED_BY_KEY, NEUTRAL_SCORE
-from centralcloud.contracts.task_classifier import CLASSIFIER_VERSION
 from centralcloud.runtime.logs import get_logger
 from instance_agent.execution.attempts import Attempt
 from instance_agent.execution.cost import NANO
@@ -182,7 +181,9 @@ def events_of(
         policy=plan.policy if plan else None,
         rule=plan.rule if plan else None,
         complexity_level_10=task.complexity if task else None,
-        classifier=CLASSIFIER_VERSION if task and task.level_source == "classifier" else None,
+        classifier=task.classification.classifier
+        if task and task.level_source == "classifier" and task.classification
+        else None,
         model_version=model.sent_as if len(model.sent_as) <= _LONGEST_LABEL else None,
         # Written as it is: decoding it would only be followed by encoding it again.
         plan=msgspec.Raw(plan.explanation()) if first and plan else None,  # type: ignore[arg-type]

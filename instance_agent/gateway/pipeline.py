@@ -120,7 +120,13 @@ def planned(parts: GatewayParts, context: RequestContext) -> Sequence[PlannedCal
     assert routing is not None
     health = parts.health.view(state.targets, parts.clock())
     plan = context.plan = parts.planner.plan(
-        routing, state.catalog, health, state.rules, parts.local_failures, probing=context.probing
+        routing,
+        state.catalog,
+        health,
+        state.rules,
+        parts.local_failures,
+        probing=context.probing,
+        classifier=state.classifier,
     )
     first = plan.first.target.model
     context.model, context.provider = first.name, first.provider

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from centralcloud.contracts import SettingsError
 from centralcloud.contracts.fleet_configuration import FleetConfiguration
+from centralcloud.contracts.task_classifier.trained import TrainedClassifier
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.process.background import BackgroundTask
@@ -39,6 +40,7 @@ class GatewayState(Struct, frozen=True, kw_only=True):
         names: of the models of the catalog: what may be a label of a metric.
         rules: of the fleet, compiled for the catalog.
         number: of the state: a newer one has a greater one.
+        classifier: trained by the site; None: the table of words answers.
     """
 
     catalog: CatalogSnapshot
@@ -50,6 +52,7 @@ class GatewayState(Struct, frozen=True, kw_only=True):
     names: frozenset[str]
     rules: RoutingRules = NO_RULES
     number: int = 0
+    classifier: TrainedClassifier | None = None
 
 
 class StateBuilder(BackgroundTask):
@@ -88,6 +91,7 @@ class StateBuilder(BackgroundTask):
         self._learned: LearnedScores | None = None
         self._hosts: frozenset[str] = frozenset()
         self._used: LearnedScores | None = None
+        self._classifier: TrainedClassifier | None = None
         self._targets: CallTargets | None = None
         self._fleet_targets = FleetTargets()
         self._rules = RulesOfStates()
@@ -103,6 +107,11 @@ class StateBuilder(BackgroundTask):
     def use_learned(self, learned: LearnedScores) -> None:
         """Use other scores from the next run on."""
         self._learned = learned
+        self.wake()
+
+    def use_classifier(self, classifier: TrainedClassifier | None) -> None:
+        """Use another trained classifier, or none, from the next run on."""
+        self._classifier = classifier
         self.wake()
 
     def read_again(self) -> None:
@@ -126,7 +135,7 @@ class StateBuilder(BackgroundTask):
         forced, self._forced = self._forced, False
         fleet, learned = self._fleet, self._learned
         known = self.current
-        changed = known is None
+        changed = known is None or known.classifier is not self._classifier
         if known is None or fleet.models is not known.fleet.models or fleet.endpoints is not known.fleet.endpoints:
             self._take_registry(fleet)
         if forced or self._source.changed():
@@ -190,6 +199,7 @@ class StateBuilder(BackgroundTask):
             loaded=fleet is not _NO_FLEET,
             rules=rules,
             number=self._built,
+            classifier=self._classifier,
             registered_hosts=self._hosts - self._source.file_hosts(),
             names=frozenset(model.name for model in snapshot.models),
         )

@@ -16,6 +16,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Final
 
 from centralcloud.contracts.errors import quote
+from centralcloud.contracts.task_classifier.trained import TrainedClassifier
 from instance_agent.catalog.aliases import AUTO_NAMES
 from instance_agent.catalog.catalog import CatalogSnapshot
 from instance_agent.catalog.configuration import Target
@@ -91,6 +92,7 @@ class Planner:
         failures: FailureView = NO_FAILURES,
         *,
         probing: bool = True,
+        classifier: TrainedClassifier | None = None,
     ) -> Plan:
         """Return the plan for a request.
 
@@ -102,6 +104,7 @@ class Planner:
             failures: of local models, for policies whose order is ``local_first``.
             probing: whether the request may be a probe, as the scores ask for, or a choice at random; not when the budget of
                 exploration is used up.
+            classifier: trained by the site, for what the client does not say; None: the table of words answers.
 
         Raises:
             PlanError: the model or the policy is not known, or no target can be used; names the reasons.
@@ -116,9 +119,9 @@ class Planner:
         else:
             name, alias = state.configuration.resolve(name)
             if name not in AUTO_NAMES:
-                return self._forced(request, name, alias, state, health, rules)
+                return self._forced(request, name, alias, state, health, rules, classifier)
             level = name[5:] or None
-        task = resolve_task(request.headers, request.metadata, level, request.text)
+        task = resolve_task(request.headers, request.metadata, level, request.text, classifier)
         if routed is None:
             routed = rules.routed(request, task)
         routed, eligible, dear = self._eligible(request, task, state, rules, routed)
@@ -322,6 +325,7 @@ class Planner:
         state: CatalogState,
         health: HealthView,
         rules: RoutingRules,
+        classifier: TrainedClassifier | None,
     ) -> Plan:
         """Return the plan for a model that the client named: its targets alone, unhealthy ones last."""
         targets = state.configuration.targets_of(name)
@@ -344,7 +348,7 @@ class Planner:
         usable = [target for target in targets if target.key not in left_out]
         if not usable:
             raise forced_refusal(request.model, struck)
-        task = resolve_task(request.headers, request.metadata, None, request.text)
+        task = resolve_task(request.headers, request.metadata, None, request.text, classifier)
         healthy = [each for each in usable if each.key not in health.breaker_open and each.key not in health.unhealthy]
         others = [each for each in usable if each not in healthy]
         planned: list[PlannedTarget] = []

@@ -12,6 +12,7 @@ from msgspec import Struct
 from centralcloud.contracts import COMPLEXITIES
 from centralcloud.contracts.errors import quote
 from centralcloud.contracts.task_classifier import Classification, classify, level_of
+from centralcloud.contracts.task_classifier.trained import TrainedClassifier
 from centralcloud.contracts.text import read_name
 from centralcloud.contracts.words import BUILT_IN, word_key
 from instance_agent.routing.decision import PREFERENCES, Preference
@@ -172,13 +173,20 @@ def parse_complexity(value: Any, place: str) -> tuple[str, int | None]:
     )
 
 
-def resolve_task(headers: TaskHints, metadata: TaskHints, level: str | None, text: str | None) -> Task:
+def resolve_task(
+    headers: TaskHints,
+    metadata: TaskHints,
+    level: str | None,
+    text: str | None,
+    classifier: TrainedClassifier | None = None,
+) -> Task:
     """Return the task of a request.
 
     Args:
         headers, metadata: the hints of the caller.
         level: that of the model's name, such as auto:complex; None: it names none.
         text: for the classifier, which is asked only for a field that is still open; None or empty: it is not asked.
+        classifier: trained by the site; None: the table of words answers.
     """
     number: int | None
     level_source: Source
@@ -194,7 +202,7 @@ def resolve_task(headers: TaskHints, metadata: TaskHints, level: str | None, tex
     type_source: Source = "header" if headers.task_type else "metadata" if task_type else "default"
     classification = None
     if text and (task_type is None or level_source == "default"):
-        classification = classify(text)
+        classification = classify(text, classifier)
         if level_source == "default":
             found_level, number, level_source = classification.level, classification.complexity, "classifier"
         if task_type is None:

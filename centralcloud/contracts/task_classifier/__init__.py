@@ -1,8 +1,11 @@
 """The task classifier: the text of a request -> task type, complexity, confidence, and the reasons in words.
 
-Deterministic and pure: the same text gives the same answer on every instance and in every process. It reads words, not
-meaning: an answer is a guess for requests whose caller says nothing, and its confidence says how good a guess. At most 2,400
-characters are read, from the start and the end of the text, where instructions stand; the length counts in full.
+Deterministic and pure: the same text gives the same answer on every instance and in every process. A trained classifier
+answers where it is sure enough; a table of words answers the rest, and everything where none was trained.
+
+The table reads words, not meaning: an answer is a guess for requests whose caller says nothing, and its confidence says how
+good a guess. At most 2,400 characters are read, from the start and the end of the text, where instructions stand; the length
+counts in full.
 """
 
 import re
@@ -12,6 +15,7 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from centralcloud.contracts.task_classifier import weights
+from centralcloud.contracts.task_classifier.trained import Answer, TrainedClassifier
 
 Level = Literal["simple", "medium", "complex"]
 
@@ -40,8 +44,10 @@ class Classification(Struct, frozen=True, gc=False):
         complexity: 1 to 10.
         level: ``simple`` (1 to 3), ``medium`` (4 to 6) or ``complex`` (7 to 10).
         task_type: one of `TASK_TYPES`.
-        confidence: in the task type, 0 to 1: the lead of the best task type over the second one.
+        confidence: in the task type, 0 to 1: the probability that the trained classifier gives it; where the table has
+            answered, the lead of the best task type over the second one.
         reasons: in words, the strongest first.
+        classifier: names what has decided on the complexity, with its version.
     """
 
     complexity: int
@@ -49,6 +55,7 @@ class Classification(Struct, frozen=True, gc=False):
     task_type: str
     confidence: float
     reasons: tuple[str, ...]
+    classifier: str = CLASSIFIER_VERSION
 
 
 def level_of(complexity: float) -> Level:
@@ -56,12 +63,50 @@ def level_of(complexity: float) -> Level:
     return "simple" if complexity < 4 else "medium" if complexity < 7 else "complex"
 
 
-def classify(text: str) -> Classification:
+def classify(text: str, trained: TrainedClassifier | None = None) -> Classification:
     """Return the task type and the complexity of a request. Takes less than 0.2 ms for any length.
 
     Args:
         text: the request; usually the last messages of the user.
+        trained: answers first; an answer below its least confidence is replaced by that of the table. None: the table
+            answers.
     """
+    if trained is None:
+        return _by_words(text)
+    found, least = trained.predict(text), trained.header.least_confidence
+    task_type = found.task_type if found.task_type is not None and found.task_type.confidence >= least else None
+    level = found.level if found.level is not None and found.level.confidence >= least else None
+    if task_type is None and level is None:
+        return _by_words(text)
+    by_words = _by_words(text) if task_type is None or level is None else None
+    return _merged(trained.name, task_type, level, found.complexity, by_words)
+
+
+def _merged(
+    name: str, task_type: Answer | None, level: Answer | None, complexity: int | None, by_words: Classification | None
+) -> Classification:
+    """Return the trained classifier's answers; where it has none, those of the table."""
+    reasons = [
+        f"{each.label}: {each.confidence:.0%} by {name}, then {each.second} {each.second_confidence:.0%}"
+        for each in (task_type, level)
+        if each is not None
+    ]
+    if by_words is not None:
+        reasons += by_words.reasons[:1] if task_type is None else by_words.reasons[1:]
+    if level is None:
+        assert by_words is not None
+        number, word, classifier = by_words.complexity, by_words.level, by_words.classifier
+    else:
+        assert complexity is not None
+        number, word, classifier = complexity, level_of(complexity), name
+    if task_type is None:
+        assert by_words is not None
+        return Classification(number, word, by_words.task_type, by_words.confidence, tuple(reasons), classifier)
+    return Classification(number, word, task_type.label, task_type.confidence, tuple(reasons), classifier)
+
+
+def _by_words(text: str) -> Classification:
+    """Return the answer of the table of words."""
     sample = text if len(text) <= _HEAD + _TAIL else f"{text[:_HEAD]}\n{text[-_TAIL:]}"
     lowered = sample.lower().encode(errors="replace")
     words = lowered.translate(_WORDS_ONLY).split()

@@ -86,6 +86,8 @@ VERBS: Final = {
     "rotate_key": "rotated a key",
     "revoke_key": "revoked a key",
     "remove_key": "removed a key",
+    "train_classifier": "trained the classifier",
+    "choose_classifier": "chose a classifier",
 }
 
 
@@ -303,6 +305,16 @@ def _key(word: str) -> Callable[[_Act], Deed]:
     return describe_key
 
 
+def _trained(act: _Act) -> Deed:
+    rest = f"on {_count(act.after.get('prompts'), 'prompt')}"
+    return Deed("trained", f"version {text_of(act.after.get('version'))} of the classifier", None, rest)
+
+
+def _classifier(act: _Act) -> Deed:
+    before, after = (text_of(side.get("version"), "the table of words") for side in (act.before, act.after))
+    return Deed("chose", "a classifier of tasks", None, "", None, (Change("Version", before, after),))
+
+
 def _other(act: _Act) -> Deed:
     names = [name for name in dict.fromkeys((*act.before, *act.after)) if act.before.get(name) != act.after.get(name)]
     changes = [
@@ -339,6 +351,8 @@ _DEEDS: Final[dict[str, Callable[[_Act], Deed]]] = {
     "rotate_key": _key("rotated"),
     "revoke_key": _key("revoked"),
     "remove_key": _key("removed"),
+    "train_classifier": _trained,
+    "choose_classifier": _classifier,
 }
 
 

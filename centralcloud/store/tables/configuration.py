@@ -1,9 +1,24 @@
-"""Tables of the fleet's configuration: its entries under one version, their history, and the posted health of models.
+"""Tables of the fleet's configuration: its entries under one version, their history, the posted health of models, and
+trained classifiers.
 
-Only the functions of migration 0015 write them.
+Only the functions of migration 0015 write the entries and the health.
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, PrimaryKeyConstraint, Table, Text, Uuid, desc, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    Uuid,
+    desc,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from centralcloud.store.tables.base import TIMESTAMP, counter, metadata
@@ -62,4 +77,24 @@ model_health = Table(
     Column("reported_at", TIMESTAMP, nullable=False),
     Column("expires_at", TIMESTAMP, nullable=False),
     Column("health_version", BigInteger, nullable=False),
+)
+
+task_classifiers = Table(
+    "task_classifiers",
+    metadata,
+    Column("version", BigInteger, primary_key=True, autoincrement=False),
+    Column("trained_at", TIMESTAMP, nullable=False, server_default=text("clock_timestamp()")),
+    Column("who", Text, nullable=False),
+    Column("reason", Text),
+    Column("sha256", Text, nullable=False),
+    Column("summary", JSONB, nullable=False),
+    Column("model", LargeBinary),
+)
+
+task_classifier_choices = Table(
+    "task_classifier_choices",
+    metadata,
+    Column("choice", BigInteger, primary_key=True, autoincrement=False),
+    Column("version", BigInteger, ForeignKey("task_classifiers.version")),
+    Column("at", TIMESTAMP, nullable=False, server_default=text("clock_timestamp()")),
 )

@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from multidict import CIMultiDict
 
+from centralcloud.contracts.task_classifier.trained import TrainedClassifier
 from instance_agent.chat.errors import ChatError, InvalidRequestError
 from instance_agent.gateway.api.requests import only_fields
 from instance_agent.gateway.api.route_requests import RouteRequest, read_route_request
@@ -103,7 +104,7 @@ async def run_batch(
             if not isinstance(value, dict):
                 raise InvalidFieldError(None, "found another value, expected a JSON object")
             item.asked = asked = read_route_request(value)
-            key = _similar(asked, headers)
+            key = _similar(asked, headers, item.context.state.classifier)
         except (InvalidRequestError, RoutingError) as error:
             item.failed(_error_of(error))
         else:
@@ -155,9 +156,10 @@ def beginning_with(plan: Plan, model: str) -> Plan:
     return replace(plan, kind="session", targets=targets, propensity=None, method=None, affinity="kept")
 
 
-def _similar(asked: RouteRequest, headers: Mapping[str, str]) -> Any:
+def _similar(asked: RouteRequest, headers: Mapping[str, str], classifier: TrainedClassifier | None) -> Any:
     """Return what similar tasks have in common."""
-    task = resolve_task(hints_from_headers(headers), hints_from_metadata(asked.hints), None, asked.head.text)
+    hints = hints_from_headers(headers), hints_from_metadata(asked.hints)
+    task = resolve_task(*hints, None, asked.head.text, classifier)
     return asked.workspace, asked.head.model, task.task_type, task.level, task.agent_type
 
 

@@ -45,7 +45,8 @@ async def select(request: web.Request) -> web.Response:
     labels = {name: label for name in ("worker", "task_id") if (label := _label(value, name)) is not None}
     rules = context.state.rules
     # The task decides on the policy, and the policy on the model: so the task is resolved first.
-    task = resolve_task(hints_from_headers(request.headers), hints_from_metadata(hints), None, text)
+    classifier = context.state.classifier
+    task = resolve_task(hints_from_headers(request.headers), hints_from_metadata(hints), None, text, classifier)
     policy = rules.policy_of_task(task.task_type)
     head = RequestHead(
         model=f"{POLICY_PREFIX}{policy}",

@@ -99,6 +99,7 @@ def test_a_plan_is_explained_for_a_prompt_and_hints_without_a_key(tmp_path: Path
     assert plan["task"] | {"reasons": []} == {
         "type": "coding", "typeFrom": "header", "level": "simple", "complexity": plan["task"]["complexity"],
         "levelFrom": "classifier", "agentType": None, "reasons": [],
+        "classifier": "words-2", "confidence": plan["task"]["confidence"],
     }  # fmt: skip
     assert [each["modelId"] for each in plan["targets"]] == ["gpt-4o-mini", "gpt-4o", "claude-sonnet"]
     assert [(each["target"], each["code"]) for each in plan["leftOut"]] == [("qwen3-30b@lm_studio", "capability_asked")]

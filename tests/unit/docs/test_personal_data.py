@@ -49,6 +49,7 @@ _NEVER_PERSONAL: Final = frozenset(
         "target_health.state",
         "target_health.reason",
         "spend_periods.unit",
+        "task_classifiers.sha256",
         "escalation_roll_ups.reason",
     }
 )

@@ -1,13 +1,16 @@
 """The task of a request: which source counts, and the level that a complexity stands for."""
 
+import json
 from typing import Any
 
 import pytest
+from support.classifiers import a_classifier
 from support.planning import a_planner, model, names, request, snapshot
 
 from instance_agent.catalog.catalog import CatalogSnapshot
 from instance_agent.catalog.learned_scores import LearnedScores
 from instance_agent.catalog.source import CatalogSource
+from instance_agent.routing.plan_json import plan_as_json
 from instance_agent.routing.request import RoutingRequest
 from instance_agent.routing.router import RoutingError
 from instance_agent.routing.task import (
@@ -177,3 +180,21 @@ def test_the_type_of_a_request_is_that_of_its_metadata_where_that_is_a_label() -
     assert request_type_from_metadata({"requestType": "completion"}) == "completion"
     assert request_type_from_metadata({"request_type": 7}) is None
     assert request_type_from_metadata({}) is None
+
+
+def test_a_trained_classifier_answers_what_the_client_leaves_open() -> None:
+    known, planner = snapshot(model("a")), a_planner()
+    weights = {"court": (100, -100, -100, 0, 100)}
+    trained = a_classifier(weights, version=3, levels=("simple", "medium", "complex"))
+    plan = planner.plan(RoutingRequest(text="a court"), known, classifier=trained)
+    assert (plan.task.task_type, plan.task.level, plan.task.level_source) == ("law", "complex", "classifier")
+    shown = plan_as_json(plan, None)["task"]
+    assert shown["classifier"] == "trained-3"
+    assert shown["confidence"] > 0.9
+    assert "by trained-3" in plan.text()
+    assert json.loads(plan.explanation())["task"]["confidence"] == shown["confidence"]
+    hints = hints_from_headers({"x-centralcloud-task-type": "music"})
+    told = planner.plan(RoutingRequest(text="a court", headers=hints), known, classifier=trained).task
+    assert (told.task_type, told.level) == ("music", "complex")
+    forced = planner.plan(RoutingRequest(model="a", text="a court"), known, classifier=trained).task
+    assert forced.task_type == "law"

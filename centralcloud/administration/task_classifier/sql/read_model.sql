@@ -1,0 +1,2 @@
+-- Served by the primary key.
+SELECT model FROM public.task_classifiers WHERE version = %(version)s;
