@@ -41,9 +41,7 @@ class Producers:
         self._stop = threading.Event()
         self._enough = threading.Event()
         self._confirmed = [0] * producers
-        self._threads = [
-            threading.Thread(target=self._produce, args=(number, each)) for number in range(producers)
-        ]
+        self._threads = [threading.Thread(target=self._produce, args=(number, each)) for number in range(producers)]
 
     def __enter__(self) -> "Producers":
         for thread in self._threads:
@@ -133,7 +131,12 @@ def assert_all_ingested(url: str, decisions: int, *, within_seconds: float = 30.
 
 @contextmanager
 def load(
-    url: str, *, decisions: int | None = 3000, pause_seconds: float = 0.0, within_seconds: float = 30.0, dead_letters: int = 0
+    url: str,
+    *,
+    decisions: int | None = 3000,
+    pause_seconds: float = 0.0,
+    within_seconds: float = 30.0,
+    dead_letters: int = 0,
 ) -> Iterator[Producers]:
     """Run producers during the block, then assert that everything was ingested in time."""
     with Producers(url, events=decisions, pause_seconds=pause_seconds) as producers:

@@ -33,6 +33,7 @@ from centralcloud.learning.rules.change_detection import find_changes
 from centralcloud.learning.rules.probes import leaders_of, probe_shares
 from centralcloud.learning.rules.quarantine import differing_instances
 from centralcloud.learning.rules.suspicion import Suspicion, suspect_rises
+from centralcloud.learning.rules.told_changes import apply_changes, sentence_of
 from centralcloud.runtime.wording import apart, counted, decimals
 
 _HALF_LIFE_OUTCOMES: Final = 1000.0
@@ -97,7 +98,7 @@ class AdaptiveRule:
         result = RuleResult([], {})
         if not pairs:
             return result
-        past = [read_state(states.get(pair, RuleState()), evidence) for pair in pairs]
+        past = apply_changes([read_state(states.get(pair, RuleState()), evidence) for pair in pairs], evidence)
         starts = np.array([evidence.position_after(each.state.evidence_from) for each in past], dtype=np.int64)
         dispersion = _dispersion(evidence, starts)
         split = find_changes(evidence, starts, dispersion)
@@ -296,6 +297,8 @@ def _kind(
             return name
     if excluded:
         return "quarantine"
+    if "changed" in state.payload:
+        return "changed"
     if "alarm" in state.payload:
         return "alarm"
     return "new" if outcomes < _NEW_OUTCOMES else "steady"
@@ -325,7 +328,7 @@ def _sentence(
         was, now = apart(before, after, text=decimals, digits=2)
         found, limit = apart(statistic, threshold, text=decimals, digits=0)
         sentence += f"; the mean changed then from {was} to {now} (G is {found}, above the threshold {limit})"
-    sentence += suspicion
+    sentence += sentence_of(state) + suspicion
     if excluded:
         sentence += f"; without the quarantined {', '.join(sorted(excluded))}"
     return sentence
