@@ -4,7 +4,7 @@ A stream is the outcomes of one model and provider, in the order of their record
 Ids that alternate never make a run that is long enough, or have counted before: they are one version.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -28,7 +28,7 @@ class Stream(NamedTuple):
         newest: the id of the newest outcome.
         run: how many outcomes in a row carry it; not counted on once it is the version.
         run_after_slice: the first of them arrived after this slice.
-        switches: how often the id differed from that of the outcome before, since the version began to count.
+        switches: how often the id differed from that of the outcome before, since the model was learned anew.
         switched_at: when that was seen last.
     """
 
@@ -113,23 +113,28 @@ def follow(streams: Iterable[Stream], runs: Iterable[Run], past: Sequence[PastCh
     by_stream: dict[tuple[str, str, str], list[Run]] = {}
     for run in runs:
         by_stream.setdefault(run[:3], []).append(run)
-    after = []
-    changes: list[ToldChange] = []
-    for key, runs_of_stream in sorted(by_stream.items()):
-        stream, counted = _advance(before.get(key), runs_of_stream, now)
-        for change in counted:
-            if any(each.model == change.model and each.version_before == change.version_after for each in past):
-                stream = stream._replace(switches=ALTERNATING_SWITCHES, switched_at=now)
-        after.append(stream)
-        changes += counted
+    advanced = [_advance(before.get(key), of_stream, now) for key, of_stream in sorted(by_stream.items())]
     known = {(each.model, each.version) for each in before.values()}
     known |= {(each.model, version) for each in past for version in (each.version_before, each.version_after)}
     new: dict[tuple[str, str], ToldChange] = {}
-    for change in sorted(changes, key=lambda each: each.after_slice):
+    for change in sorted((each for _, counted in advanced for each in counted), key=lambda each: each.after_slice):
         identity = change.model, change.version_after
         if identity not in known and not _is_unconfirmed(change, before.values(), past):
             new.setdefault(identity, change)
-    return Followed(after, list(new.values()))
+    return Followed([_with_switches(*each, new, past) for each in advanced], list(new.values()))
+
+
+def _with_switches(
+    stream: Stream, counted: Sequence[ToldChange], new: Mapping[tuple[str, str], ToldChange], past: Sequence[PastChange]
+) -> Stream:
+    """Return a stream whose switches begin anew with a new version, and tell of alternation with one that came back."""
+    if any(
+        each.model == stream.model and each.version_before == back.version_after for back in counted for each in past
+    ):
+        return stream._replace(switches=max(stream.switches, ALTERNATING_SWITCHES))
+    if any((each.model, each.version_after) in new for each in counted):
+        return stream._replace(switches=0)
+    return stream
 
 
 def _advance(stream: Stream | None, runs: Sequence[Run], now: datetime) -> tuple[Stream, list[ToldChange]]:
@@ -151,7 +156,7 @@ def _advance(stream: Stream | None, runs: Sequence[Run], now: datetime) -> tuple
             if stream.version is not None:
                 told = (stream.instance_id or None, stream.version, stream.newest, stream.run_after_slice)
                 counted.append(ToldChange(stream.model, stream.provider, *told))
-            stream = stream._replace(version=stream.newest, switches=0)
+            stream = stream._replace(version=stream.newest)
     return stream, counted
 
 

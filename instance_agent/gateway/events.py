@@ -232,7 +232,7 @@ def _extra(attempt: Attempt, context: RequestContext) -> dict[str, Any]:
 
 
 def _outcome_extra(attempt: Attempt, context: RequestContext) -> dict[str, Any]:
-    """Return what an outcome has beside its fields. A fingerprint alternates between builds: it is no version of a model."""
+    """Return what an outcome has beside its fields: a fingerprint alternates between builds, and identifies no version."""
     extra = _mark(attempt, context)
     if fingerprint := _label(attempt.fingerprint):
         extra["model_fingerprint"] = fingerprint

@@ -291,7 +291,7 @@ class ModelRouter:
         return _CachedSelection(selection, choices)
 
     def _event(self, decision: Decision, outcome: str, **reported: Any) -> RoutingEvent:
-        # Of the other class only with a value that needs it: its events are larger.
+        # The other class is larger: it is for events with a value that needs it.
         version = reported.pop("model_version", None)
         event = RoutingEvent if version is None else partial(RequestEvent, model_version=version)
         return event(

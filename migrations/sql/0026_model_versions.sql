@@ -18,7 +18,7 @@ COMMENT ON COLUMN model_versions.version IS 'the id that counts: enough outcomes
 COMMENT ON COLUMN model_versions.newest IS 'the id of the newest outcome';
 COMMENT ON COLUMN model_versions.run IS 'how many outcomes in a row carry newest; not counted on once it is the version';
 COMMENT ON COLUMN model_versions.run_after_slice IS 'the first of them arrived after this slice, or in it behind an outcome with another id';
-COMMENT ON COLUMN model_versions.switches IS 'how often the id differed from that of the outcome before, since the version began to count';
+COMMENT ON COLUMN model_versions.switches IS 'how often the id differed from that of the outcome before, since the model was learned anew';
 COMMENT ON COLUMN model_versions.seen_at IS 'when an outcome was last seen, within an hour';
 
 CREATE TABLE model_changes (

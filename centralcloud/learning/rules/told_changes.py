@@ -9,7 +9,7 @@ from centralcloud.learning.rules.alarm_log import PROVISIONAL_KEYS, Past, state_
 
 #: The estimate of the former version counts like so many outcomes of the new one.
 PRIOR_WORTH: Final = 4.0
-#: The mean and the worth of the prior of a pair without one, in the old estimate.
+#: The prior of an old estimate whose parts do not name one: its mean, and how many outcomes it counts like.
 _NO_PRIOR: Final = (0.5, 2.0)
 
 # The payload of a state, beside what alarm_log.py keeps there:
@@ -25,14 +25,14 @@ def apply_changes(past: Sequence[Past], evidence: Evidence) -> list[Past]:
     if not evidence.changes and not any("changed" in each.state.payload for each in past):
         return list(past)
     return [
-        each._replace(state=_apply(each.state, evidence, pair, column))
+        each._replace(state=_apply(each, evidence, pair, column))
         for column, (each, pair) in enumerate(zip(past, evidence.pairs, strict=True))
     ]
 
 
-def _apply(state: RuleState, evidence: Evidence, pair: Pair, column: int) -> RuleState:
+def _apply(past: Past, evidence: Evidence, pair: Pair, column: int) -> RuleState:
     changes = evidence.changes.get(pair, ())
-    state = _taken_back(state, changes, evidence)
+    state = _taken_back(past.state, changes, evidence)
     told = state.payload.get("told", 0)
     new = [each for each in changes if each.change_id > told]
     if not new:
@@ -42,16 +42,19 @@ def _apply(state: RuleState, evidence: Evidence, pair: Pair, column: int) -> Rul
     true = [each for each in new if not each.undone and each.instance_id not in evidence.excluded]
     if not true or true[-1].after_slice <= state.evidence_from:
         return state
-    return _begin_anew(state, true[-1], evidence, column)
+    prior = state.payload.get("prior") or (past.parts or ())[4:6] or _NO_PRIOR
+    return _begin_anew(state, true[-1], prior, evidence, column)
 
 
-def _begin_anew(state: RuleState, change: ModelChange, evidence: Evidence, column: int) -> RuleState:
+def _begin_anew(
+    state: RuleState, change: ModelChange, prior: Sequence[float], evidence: Evidence, column: int
+) -> RuleState:
     start, end = evidence.position_after(state.evidence_from), evidence.position_after(change.after_slice)
     outcomes, reward = (
         float(evidence.total(name, end)[column] - evidence.total(name, start)[column])
         for name in ("outcomes", "reward")
     )
-    mean, worth = state.payload.get("prior", _NO_PRIOR)
+    mean, worth = prior
     old = {name: value for name, value in state.payload.items() if name not in ("before_told", *PROVISIONAL_KEYS)}
     payload: dict[str, Any] = {
         "after_slice": change.after_slice,
