@@ -14,6 +14,7 @@ from centralcloud.simulate.fleet import UNTRIED_SCORE, Fleet
 from centralcloud.simulate.ground_truth import GroundTruth, Integers, PhaseTruth
 from centralcloud.simulate.in_memory_evidence import InMemoryEvidence
 from centralcloud.simulate.reports import Reports, Tasks
+from centralcloud.simulate.told_versions import ToldVersions
 from instance_agent.routing.selection import SelectionMode
 
 
@@ -116,6 +117,7 @@ class _Simulation:
         )
         self._result = Run([PhaseTotals(np.zeros(len(ground_truth.models))) for _ in ground_truth.phases])
         self._pending: list[Reports] = []
+        self._told = ToldVersions(ground_truth)
 
     def run(self) -> Run:
         started = time.perf_counter()
@@ -124,6 +126,7 @@ class _Simulation:
         for number, (phase, truth) in enumerate(
             zip(self._ground_truth.scenario.phases, self._ground_truth.phases, strict=True)
         ):
+            self._told.begin(phase, self._evidence.slices + bool(self._pending))
             self._fleet.offer(np.flatnonzero(truth.present).tolist())
             begin, end = event, event + phase.events
             while event < end:
@@ -143,6 +146,7 @@ class _Simulation:
         model, probes = self._fleet.choose(complexity)
         tasks = Tasks.done(truth, instance, complexity, item, model)
         self._result.phases[phase].add(tasks, truth, probes)
+        self._told.count(tasks)
         self._pending.append(report(tasks, truth, first_event, ground_truth.scenario.adversaries, self._lie))
 
     def _learn(self, phase: int, event: int, event_in_phase: int) -> None:
@@ -151,6 +155,7 @@ class _Simulation:
         self._pending.clear()
         excluded = frozenset(found.instance_id for found in self._rule.exclude(memory.recent()))
         evidence = memory.without(excluded)
+        evidence.changes = self._told.changes
         deciding = time.perf_counter()
         result = self._rule.evaluate(evidence, self._states)
         self._result.rule_seconds += time.perf_counter() - deciding

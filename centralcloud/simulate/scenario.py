@@ -17,6 +17,8 @@ class Phase:
         absent: models that are not in the catalogs of the instances.
         slow: models with a factor for their latency.
         outage: models that always fail.
+        told: answers name the model that they come from, as `model_version` does: the rule is told which models have changed
+            with this phase. It knows the versions of earlier phases already.
     """
 
     events: int
@@ -24,6 +26,7 @@ class Phase:
     absent: frozenset[str]
     slow: Mapping[str, float]
     outage: frozenset[str]
+    told: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,7 @@ class _Phase(_Part):
     absent: list[str] = []
     slow: dict[str, _Factor] = {}
     outage: list[str] = []
+    told: bool = False
 
 
 class _Adversary(_Part):
@@ -159,6 +160,7 @@ class _Resolver:
             absent=absent,
             slow={self._own(name, f"{place}.slow"): factor for name, factor in phase.slow.items()},
             outage=frozenset(self._own(name, f"{place}.outage[{i}]") for i, name in enumerate(phase.outage)),
+            told=phase.told,
         )
 
     def _adversaries(self) -> tuple[Adversary, ...]:

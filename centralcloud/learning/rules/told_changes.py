@@ -63,7 +63,10 @@ def _begin_anew(
         "before_told": {**old, "after_slice": state.evidence_from},
     }
     if outcomes or "prior" in state.payload:
-        payload["prior"] = [(reward + mean * worth) / (outcomes + worth), PRIOR_WORTH]
+        level = (reward + mean * worth) / (outcomes + worth)
+        payload["prior"] = [level, PRIOR_WORTH]
+        # A version that turns out to be worse may be taken back, and its id has counted before then.
+        payload["fallen_from"] = max(level, state.payload.get("fallen_from", 0.0))
     return state_of(payload)
 
 
