@@ -178,6 +178,7 @@ class Publisher:
             output_tokens=output_tokens,
             cost_usd=cost_usd,
         )
+        version = check_value("model_version", model_version)
         reported |= {"timestamp": datetime.now(UTC), "outcome": "success" if success else "failure"}
         decision_id = check_value("decision_id", decision_id)  # as `publish_decision` returned it
         decision = self._decisions.get(decision_id)
@@ -198,7 +199,6 @@ class Publisher:
                 complexity_score=complexity_score,
             )
             event = RoutingEvent(instance_id=self._identity(), **decided, **reported)
-        version = check_value("model_version", model_version)
         self._publish(event if version is None else RequestEvent(**asdict(event), model_version=version))
         with self._lock:
             self._decisions.pop(decision_id, None)
