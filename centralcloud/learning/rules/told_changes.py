@@ -6,9 +6,11 @@ from typing import Any, Final
 from centralcloud.learning.evidence import RECENT_SLICES, Evidence, ModelChange, Pair
 from centralcloud.learning.rule import RuleState
 from centralcloud.learning.rules.alarm_log import PROVISIONAL_KEYS, Past, state_of
+from centralcloud.runtime.wording import counted
 
-#: The estimate of the former version counts like so many outcomes of the new one.
-PRIOR_WORTH: Final = 4.0
+#: The estimate of the former version counts like so many outcomes of the new one. With 4, a trailer that has become the best
+#: is found later than without being told.
+PRIOR_WORTH: Final = 1.0
 #: The prior of an old estimate whose parts do not name one: its mean, and how many outcomes it counts like.
 _NO_PRIOR: Final = (0.5, 2.0)
 
@@ -94,4 +96,6 @@ def sentence_of(state: RuleState) -> str:
         else f"answers name {after} since then, not {before}"
     )
     prior = state.payload.get("prior")
-    return f"; {what}" + (f": its mean before, {prior[0]:.3f}, counts like {prior[1]:g} outcomes" if prior else "")
+    return f"; {what}" + (
+        f": its mean before, {prior[0]:.3f}, counts like {counted(round(prior[1]), 'outcome')}" if prior else ""
+    )

@@ -118,7 +118,7 @@ def test_an_operator_says_that_a_model_changed_and_undoes_it(
     assert mark_changed(database, "m", [], References(), OPERATOR) == ["complex"]
     learner.learn()
     state = "SELECT evidence_from > 0, state_payload -> 'prior' -> 1 FROM rule_scores"
-    assert execute(database_url, state) == [(True, 4.0)]
+    assert execute(database_url, state) == [(True, 1.0)]
     undo_change(database, "m", OPERATOR)
     learner.learn()
     assert published(database_url) == before

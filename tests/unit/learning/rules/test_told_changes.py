@@ -43,12 +43,10 @@ def test_the_window_begins_at_the_change_with_the_old_mean_as_prior() -> None:
     state = after.states[PAIR]
     assert (state.evidence_from, state.earlier_boundaries) == (10, (0,))
     mean, worth = state.payload["prior"]
-    assert (round(mean, 3), worth) == (0.899, 4.0)
+    assert (round(mean, 3), worth) == (0.899, 1.0)
     assert state.payload["fallen_from"] == mean
     assert (score_of(after).kind, score_of(after).samples) == ("changed", 100)
-    assert (
-        "; answers name b since then, not a: its mean before, 0.899, counts like 4 outcomes" in score_of(after).reason
-    )
+    assert "; answers name b since then, not a: its mean before, 0.899, counts like 1 outcome" in score_of(after).reason
     assert after.states[OTHER].evidence_from == 0
     assert run(after, evidence(12, CHANGE)).states[PAIR].evidence_from == 10, "applied once"
 
