@@ -4,8 +4,8 @@ from alembic import op
 
 from centralcloud.store.schema import grant_rights, run_sql_file
 
-revision = "0026"
-down_revision = "0025"
+revision = "0027"
+down_revision = "0026"
 branch_labels = None
 depends_on = None
 
@@ -14,7 +14,7 @@ oldest_code = "0003"
 
 
 def upgrade() -> None:
-    run_sql_file("0026_model_versions.sql")
+    run_sql_file("0027_model_versions.sql")
     run_sql_file("functions/apply_feedback.v3.sql")
     for table in ("model_versions", "model_changes"):
         grant_rights(table)

@@ -1,4 +1,4 @@
--- Revision 0026: which version of a model the providers answer with, and the changes of it. Expands only.
+-- Revision 0027: which version of a model the providers answer with, and the changes of it. Expands only.
 CREATE TABLE model_versions (
     model_name       varchar NOT NULL,
     provider         varchar NOT NULL,
