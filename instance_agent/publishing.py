@@ -35,7 +35,7 @@ from typing import Any, Final
 import uuid_utils
 from msgspec.structs import asdict, replace
 
-from centralcloud.contracts import ContractError, RoutingEvent
+from centralcloud.contracts import ContractError, RequestEvent, RoutingEvent
 from centralcloud.contracts.errors import quote
 from centralcloud.contracts.event_fields import check_value
 from centralcloud.contracts.limits import MAX_MESSAGE_BYTES, NEUTRAL_SCORE
@@ -140,6 +140,7 @@ class Publisher:
         input_tokens: int | None = None,
         output_tokens: int | None = None,
         cost_usd: float | None = None,
+        model_version: str | None = None,
         complexity: str | None = None,
         model: str | None = None,
         provider: str | None = None,
@@ -155,6 +156,8 @@ class Publisher:
             input_tokens: tokens of the request, 0 to 2147483647.
             output_tokens: tokens of the answer, 0 to 2147483647.
             cost_usd: cost of the request in US dollars, 0 to 1e9.
+            model_version: the id of the model that the provider's answer names, at most 200 characters. If it changes, the
+                model is learned anew.
             complexity: of the decision. Required, as `model` and `provider`, when another process published the decision, or
                 when 50,000 decisions without an outcome followed it; otherwise not used.
             model: of the decision, as `complexity`.
@@ -175,6 +178,7 @@ class Publisher:
             output_tokens=output_tokens,
             cost_usd=cost_usd,
         )
+        version = check_value("model_version", model_version)
         reported |= {"timestamp": datetime.now(UTC), "outcome": "success" if success else "failure"}
         decision_id = check_value("decision_id", decision_id)  # as `publish_decision` returned it
         decision = self._decisions.get(decision_id)
@@ -195,7 +199,7 @@ class Publisher:
                 complexity_score=complexity_score,
             )
             event = RoutingEvent(instance_id=self._identity(), **decided, **reported)
-        self._publish(event)
+        self._publish(event if version is None else RequestEvent(**asdict(event), model_version=version))
         with self._lock:
             self._decisions.pop(decision_id, None)
 

@@ -21,6 +21,7 @@ from centralcloud.administration.models import (
 from centralcloud.contracts import COMPLEXITIES
 from centralcloud.contracts.limits import OTHER, REPORTED_MODEL_KEY
 from centralcloud.learning.publication import read_clock
+from centralcloud.learning.version_tracking import LOCK_VERSIONS
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.store.operator_actions import Action, Operator, record_action
@@ -107,6 +108,7 @@ def forget_models(database: Database, names: Collection[str], operator: Operator
         _FORGET_METRICS.run(connection, given)
         for complexity in COMPLEXITIES:
             REPAIR_RESPONSE_TIMES.run(connection, {"model_name": OTHER, "complexity_level": complexity})
+        LOCK_VERSIONS.run(connection)
         scores = _FORGET_LEARNED.one(connection, given)
         BUMP_EVIDENCE_GENERATION.run(connection)
         bump_score_revision(connection)

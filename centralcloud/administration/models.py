@@ -23,6 +23,7 @@ from centralcloud.learning.publication import (
     scores_before,
 )
 from centralcloud.learning.rule import LOWEST_SCORE, Score
+from centralcloud.learning.version_tracking import LOCK_VERSIONS
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.store.operator_actions import Action, Operator, record_action
@@ -55,7 +56,9 @@ _RENAME_METRICS = Query(__package__, "rename_metrics")
 _STORED: Final = ("roll_ups", "usage", "escalations", "dropped_metrics", "dropped_evidence", "feedback")
 #: Written by maintenance alone, as are evidence and records that are merged or dropped.
 RENAME_STORED = [Query(__package__, f"rename_{name}") for name in _STORED]
-_RENAME_LEARNED = [Query(__package__, f"rename_{name}") for name in ("rule_scores", "pins", "holds")]
+_RENAME_LEARNED = [
+    Query(__package__, f"rename_{name}") for name in ("rule_scores", "pins", "holds", "model_versions", "model_changes")
+]
 #: Ingest queues up behind a waiting lock on the slice: wait this long for it, then let ingest pass for a moment.
 _SLICE_WAIT: Final = "SET LOCAL lock_timeout = '2s'"
 _SLICE_PAUSE_SECONDS: Final = 1.0
@@ -128,6 +131,7 @@ def rename_model(database: Database, old: str, new: str, operator: Operator) -> 
         RENAME_EVIDENCE.run(connection, stored)
         known, target = _pairs(connection, old), _pairs(connection, new)
         merged = [complexity for complexity in known.complexities if complexity in target.complexities]
+        LOCK_VERSIONS.run(connection)
         _RENAME_METRICS.run(connection, names)
         for complexity in merged:
             REPAIR_RESPONSE_TIMES.run(connection, {"model_name": new, "complexity_level": complexity})
@@ -311,6 +315,11 @@ def hold_ingest(connection: psycopg.Connection[Any]) -> None:
             if attempt + 1 == _SLICE_TRIES:
                 raise
             time.sleep(_SLICE_PAUSE_SECONDS)
+
+
+def known_complexities(connection: psycopg.Connection[Any], model: str) -> list[str]:
+    """Return the complexities of a model that was chosen or scored; raise UnknownModelError for another one."""
+    return _known_model(connection, model).complexities
 
 
 def _known_model(connection: psycopg.Connection[Any], model: str) -> _KnownModel:

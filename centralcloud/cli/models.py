@@ -6,8 +6,8 @@ from typing import Annotated, Any, Final
 import typer
 
 from centralcloud.cli.arguments import Reason, in_order, refuse_empty
-from centralcloud.cli.context import open_database, read_settings, this_operator
-from centralcloud.contracts import SettingsError
+from centralcloud.cli.context import open_database, read_fleet_settings, read_settings, this_operator
+from centralcloud.contracts import COMPLEXITIES, SettingsError
 from centralcloud.contracts.errors import quote
 from centralcloud.contracts.limits import MAX_NAME_LENGTH, OTHER
 from centralcloud.contracts.text import read_name
@@ -118,6 +118,54 @@ def retire(
     columns = ("complexity", "old_score", "new_score", "version", "reason")
     empty = "instances use their own scores for it until the learner has one"
     print_rows(rows, dict.fromkeys(columns), empty=empty, texts=("reason",))
+
+
+@app.command()
+def changed(
+    model: Annotated[str, typer.Argument(metavar="NAME", help="A name that `list` shows.")],
+    complexities: Annotated[
+        list[str] | None,
+        typer.Option("--complexity", help="For tasks of this complexity alone; may be repeated. Without it: for all."),
+    ] = None,
+    undo: Annotated[
+        bool,
+        typer.Option("--undo", help="Undo the newest change, also one that the provider told."),
+    ] = False,
+    reason: Reason = None,
+    json_output: AsJson = False,
+) -> None:
+    """Learn a model anew from now on: its provider has changed it.
+
+    Its old estimate is a weak prior of the new one. The scores change with the next run of the learner. Only rules that
+    estimate a success rate use this: `adaptive` does, `threshold` does not. A change of the model id that answers name is
+    noticed without this command.
+    """
+    from centralcloud.administration.model_changes import mark_changed, undo_change
+
+    _check_name(model, "NAME")
+    for each in complexities or ():
+        if each not in COMPLEXITIES:
+            raise SettingsError(f"--complexity: found {each!r}, expected one of {', '.join(COMPLEXITIES)}")
+    if undo and complexities:
+        raise SettingsError("--complexity: found it beside --undo, expected one of them")
+    operator = this_operator(reason)
+    settings = read_settings()
+    with open_database(settings, "models") as database:
+        if undo:
+            undone = undo_change(database, model, operator)
+            rows = [each._asdict() for each in undone]
+            if json_output:
+                print_json({"model": model, "undone": rows})
+                return
+            print_text(f"the change of {model} at {undone[0].created_at:%Y-%m-%d %H:%M} UTC counts no more")
+            return
+        references = read_fleet_settings(settings, database).reference
+        chosen = list(dict.fromkeys(complexities or ()))
+        concerned = retry_on_contention(lambda: mark_changed(database, model, chosen, references, operator))
+    if json_output:
+        print_json({"model": model, "complexities": concerned})
+    else:
+        print_text(f"{model} is learned anew for {', '.join(concerned)} tasks, with the next run of the learner")
 
 
 @app.command()

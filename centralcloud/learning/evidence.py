@@ -1,7 +1,7 @@
 """The evidence that a rule sees, slice by slice and pair by pair. Pure: no database."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -16,6 +16,26 @@ Pair = tuple[str, str]
 BOUNDARY_OUTCOMES: Final = 50
 #: Instances are compared with each other on this many of the newest slices (docs/explanation/learning.md, step 0).
 RECENT_SLICES: Final = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelChange:
+    """A change of a pair's model that its provider or an operator told.
+
+    Attributes:
+        change_id: grows with every change of the fleet.
+        after_slice: the evidence after this slice is that of the changed model.
+        version_before, version_after: the ids that answers name; None where an operator told the change.
+        instance_id: the instance whose outcomes told it; None: those of all instances, or an operator.
+        undone: an operator has taken it back.
+    """
+
+    change_id: int
+    after_slice: int
+    version_before: str | None = None
+    version_after: str | None = None
+    instance_id: str | None = None
+    undone: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +84,7 @@ class Evidence:
         fleet: outcomes of the whole fleet before each position, also those of retired models and of pairs that are not
             learned: the age of evidence is counted in them, and must not change when a model is retired.
         reported: the score that instances last reported for each pair, 0.0 to 5.0.
+        changes: of the model of each pair, as they were told of late, oldest first.
         excluded: the instances whose evidence is left out.
     """
 
@@ -71,6 +92,7 @@ class Evidence:
         self.slices: list[int] = []
         self.opened_at: list[datetime] = []
         self.reported: dict[Pair, float] = {}
+        self.changes: Mapping[Pair, Sequence[ModelChange]] = {}
         self.excluded = frozenset(excluded)
         self._pairs: dict[Pair, int] = {}
         self._listed: list[Pair] = []
@@ -153,6 +175,7 @@ class Evidence:
         earlier = Evidence(excluded=self.excluded)
         size = self.position_after(slice_no)
         earlier.slices, earlier.opened_at = self.slices[:size], self.opened_at[:size]
+        earlier.changes = self.changes
         earlier.reported, earlier._pairs, earlier._running = self.reported, dict(self._pairs), self._running
         earlier._first_slices = self._first_slices[:]
         earlier.fleet = self.fleet[: size + 1]

@@ -1,13 +1,13 @@
 """Reads evidence from the database, each slice once."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
 import psycopg
 
-from centralcloud.learning.evidence import FIELDS, RECENT_SLICES, Evidence, Pair, RecentOutcomes, Sums
+from centralcloud.learning.evidence import FIELDS, RECENT_SLICES, Evidence, ModelChange, Pair, RecentOutcomes, Sums
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.query import Query
 
@@ -69,6 +69,7 @@ class EvidenceReader:
         pairs: Collection[Pair],
         excluded: Iterable[str],
         reported: dict[Pair, float],
+        changes: Mapping[Pair, Sequence[ModelChange]] | None = None,
     ) -> Evidence:
         """Return the evidence of `pairs` through a slice (None: also the open one), without that of `excluded` instances.
 
@@ -76,6 +77,7 @@ class EvidenceReader:
             history: identifies the history of the database, read in the transaction of `connection`.
             generation: that of the evidence in this history.
             pairs: the pairs whose sums are read.
+            reported, changes: kept in the evidence, for rules.
         """
         if history != self._history:
             if self._kept:
@@ -91,6 +93,7 @@ class EvidenceReader:
         if through_slice is None or not evidence.slices or evidence.slices[-1] < through_slice:
             _read_on(connection, evidence, through_slice, self._pairs)
         evidence.reported = reported
+        evidence.changes = changes or {}
         self._kept[key] = evidence
         return evidence
 

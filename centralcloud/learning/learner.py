@@ -28,6 +28,7 @@ from centralcloud.learning.run_parts import RunPart, split_run
 from centralcloud.learning.safety import SafetyLimits
 from centralcloud.learning.selection import Selection, select_publications
 from centralcloud.learning.settings import FixedLearningSettings, ReadLearningSettings
+from centralcloud.learning.version_tracking import follow_versions
 from centralcloud.runtime.logs import bind_to_logs, get_logger
 from centralcloud.runtime.postgres.database import LONG_LIMIT_SECONDS, Database
 from centralcloud.runtime.postgres.errors import is_contention, retry_on_contention
@@ -154,6 +155,9 @@ class Learner(BackgroundTask):
             references = self._read_settings(connection).reference
             require_sequences(connection, LEARNING_TABLES)
         close_slice(self.database, references)
+        told = follow_versions(self.database)
+        if self._metrics and told:
+            self._metrics.count_model_changes(len(told))
         published: list[Change] = []
         for _ in range(_TRIES):
             run = self._try_to_learn(started_at, published, force=force, operator=operator)

@@ -46,7 +46,7 @@ class Score:
 
     Attributes:
         score: 0.000 to 5.000, three places.
-        kind: the reason in one word: `steady`, `alarm`, `new`, `latency`, `cost`, `quarantine` or `step`.
+        kind: the reason in one word: `steady`, `alarm`, `changed`, `new`, `latency`, `cost`, `quarantine` or `step`.
         reason: the reason in a sentence, with its numbers.
         confidence: 0 to 1: one minus the width of the 95% Wilson interval of the success rate.
         samples: number of outcomes that the score is based on.

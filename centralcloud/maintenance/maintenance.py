@@ -49,6 +49,8 @@ _TRIM_DEAD_LETTERS = Query(__package__, "trim_dead_letters")
 _TRIM_FINDINGS = Query(__package__, "trim_findings")
 _TRIM_FLEET_MINUTES = Query(__package__, "trim_fleet_minutes")
 _TRIM_SCORE_HISTORY = Query(__package__, "trim_score_history")
+_TRIM_MODEL_CHANGES = Query(__package__, "trim_model_changes")
+_TRIM_MODEL_VERSIONS = Query(__package__, "trim_model_versions")
 _TRIM_UNPUBLISHED_RUNS = Query(__package__, "trim_unpublished_runs")
 _TRIM_LEARNING_RUNS = Query(__package__, "trim_learning_runs")
 _TRIM_WORKERS = Query(__package__, "trim_workers")
@@ -247,6 +249,8 @@ class Maintenance(BackgroundTask):
             "feedback_trimmed": (_TRIM_FEEDBACK, keep.feedback_days),
             "fleet_minutes_trimmed": (_TRIM_FLEET_MINUTES, keep.fleet_minutes_days),
             "score_history_trimmed": (_TRIM_SCORE_HISTORY, keep.score_history_days),
+            "model_changes_trimmed": (_TRIM_MODEL_CHANGES, keep.score_history_days),
+            "model_versions_trimmed": (_TRIM_MODEL_VERSIONS, keep.instances_days),
         }
         return {
             "partitions_dropped": self._drop_partitions(as_of),

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Gauge
 from centralcloud.ingest.clock_behind import SERVER_CLOCK_BEHIND
 from centralcloud.ingest.instance_clocks import INSTANCE_CLOCK_BEHIND
 from centralcloud.ingest.name_limits import as_parameters, read_name_limits
+from centralcloud.learning.model_versions import ALTERNATING_SWITCHES
 from centralcloud.monitoring.budget_alerts import BUDGET_ALERT, detect_budget_alerts
 from centralcloud.monitoring.finding_rules import (
     FINDING_KINDS,
@@ -22,6 +23,14 @@ from centralcloud.monitoring.input_rules import INPUT_FINDING_KINDS, IgnoredFiel
 from centralcloud.monitoring.message_balance import UNACCOUNTED_FINDING, MessageBalance
 from centralcloud.monitoring.name_findings import NEW_NAMES_REFUSED, RefusedNames, detect_refused_names
 from centralcloud.monitoring.task_health import TASK_DEGRADED
+from centralcloud.monitoring.version_findings import (
+    ALTERNATING_VERSIONS,
+    MODEL_CHANGED,
+    AlternatingVersion,
+    RecentModelChange,
+    detect_alternating_versions,
+    detect_model_changes,
+)
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import LONG_LIMIT_SECONDS, Database
 from centralcloud.runtime.postgres.query import Query
@@ -33,7 +42,15 @@ from centralcloud.store.sequences import require_sequences
 log = get_logger(__name__)
 
 _LEASE: Final = "findings"
-_KINDS: Final = (*FINDING_KINDS, *INPUT_FINDING_KINDS, NEW_NAMES_REFUSED, UNACCOUNTED_FINDING, BUDGET_ALERT)
+_KINDS: Final = (
+    *FINDING_KINDS,
+    *INPUT_FINDING_KINDS,
+    NEW_NAMES_REFUSED,
+    UNACCOUNTED_FINDING,
+    BUDGET_ALERT,
+    MODEL_CHANGED,
+    ALTERNATING_VERSIONS,
+)
 #: Findings that hold only while a process confirms them, and for how long after the last time.
 _CONFIRMED_WITHIN_SECONDS: Final = {TASK_DEGRADED: 600.0, SERVER_CLOCK_BEHIND: 3600.0, INSTANCE_CLOCK_BEHIND: 3600.0}
 
@@ -51,6 +68,8 @@ _LIFETIME_OUTCOMES = Query(__package__, "lifetime_outcomes", row=LifetimeOutcome
 _RECENT_IGNORED_VALUES = Query(__package__, "recent_ignored_values", row=IgnoredField)
 _FORGET_IGNORED_VALUES = Query(__package__, "forget_ignored_values")
 _REFUSED_NAMES = Query(__package__, "refused_names", row=RefusedNames)
+_RECENT_MODEL_CHANGES = Query(__package__, "recent_model_changes", row=RecentModelChange)
+_ALTERNATING_VERSIONS = Query(__package__, "alternating_versions", row=AlternatingVersion)
 _COUNT_OPEN_FINDINGS = Query(__package__, "count_open_findings", row=OpenFindings)
 _WEIGH_FINDINGS = Query(__package__, "weigh_findings")
 _LIST_FINDINGS = Query(__package__, "list_findings", row=dict)
@@ -140,6 +159,8 @@ class FindingDetector(BackgroundTask):
             *detect_input_findings(recent, ignored, thresholds),
             *_refused_names(connection),
             *detect_budget_alerts(connection),
+            *detect_model_changes(_RECENT_MODEL_CHANGES.all(connection)),
+            *detect_alternating_versions(_ALTERNATING_VERSIONS.all(connection, {"switches": ALTERNATING_SWITCHES})),
             *(unaccounted or []),
         ]
         known = [kind for kind in _KINDS if kind != UNACCOUNTED_FINDING or unaccounted is not None]

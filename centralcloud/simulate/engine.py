@@ -15,6 +15,7 @@ from centralcloud.simulate.ground_truth import GroundTruth, PhaseTruth
 from centralcloud.simulate.in_memory_evidence import InMemoryEvidence
 from centralcloud.simulate.mail import Mail
 from centralcloud.simulate.reports import Tasks
+from centralcloud.simulate.told_versions import ToldVersions
 from instance_agent.routing.selection import SelectionMode
 
 
@@ -130,6 +131,7 @@ class _Simulation:
             ]
         )
         self._result = Run([PhaseTotals(np.zeros(len(ground_truth.models))) for _ in ground_truth.phases])
+        self._told = ToldVersions(ground_truth)
 
     def run(self) -> Run:
         started = time.perf_counter()
@@ -138,6 +140,7 @@ class _Simulation:
         for number, (phase, truth) in enumerate(
             zip(self._ground_truth.scenario.phases, self._ground_truth.phases, strict=True)
         ):
+            self._told.begin(phase, self._evidence.slices + bool(event > tick_begin))
             self._fleet.offer(truth.present)
             begin, end = event, event + phase.events
             while event < end:
@@ -161,6 +164,7 @@ class _Simulation:
         model, probes = self._fleet.choose(complexity, truth.outcomes.task_type[item])
         tasks = Tasks.done(truth, instance, item, model)
         self._result.phases[phase].add(tasks, truth, probes)
+        self._told.count(tasks)
         told = tasks.drawn(self._filling)
         self._mail.post(
             report(told, truth, first_event, ground_truth.scenario.adversaries, self._lie), first_event + count
@@ -171,6 +175,7 @@ class _Simulation:
         memory.add_slice(self._mail.arrived(event), tick_begin)
         excluded = frozenset(found.instance_id for found in self._rule.exclude(memory.recent()))
         evidence = memory.without(excluded)
+        evidence.changes = self._told.changes
         deciding = time.perf_counter()
         result = self._rule.evaluate(evidence, self._states)
         self._result.rule_seconds += time.perf_counter() - deciding

@@ -39,6 +39,11 @@ class InMemoryEvidence:
         reward = np.bincount(cell, weights=reports.reward, minlength=cells).reshape(shape).astype(np.float64)
         self._recent.append((outcomes, reward))
 
+    @property
+    def slices(self) -> int:
+        """Number of closed slices."""
+        return len(self._slices)
+
     def recent(self) -> RecentOutcomes:
         """Return the outcomes of the newest slices, instance by instance."""
         outcomes, reward = (np.sum([both[part] for both in self._recent], axis=0) for part in range(2))

@@ -20,6 +20,8 @@ class Phase:
         absent: models that are not in the catalogs of the instances.
         slow, price: models with a factor for their latency, or for their cost.
         outage: models that always fail.
+        told: answers name the model that they come from, as `model_version` does: the rule is told which models have changed
+            with this phase. It knows the versions of earlier phases already.
     """
 
     events: int
@@ -28,6 +30,7 @@ class Phase:
     slow: Mapping[str, float]
     price: Mapping[str, float]
     outage: frozenset[str]
+    told: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,6 +52,7 @@ class _Phase(_Part):
     slow: dict[str, _Factor] = {}
     price: dict[str, _Factor] = {}
     outage: list[str] = []
+    told: bool = False
 
 
 class _Adversary(_Part):
@@ -198,6 +199,7 @@ class _Resolver:
             slow={self._own(name, f"{place}.slow"): factor for name, factor in phase.slow.items()},
             price={self._own(name, f"{place}.price"): factor for name, factor in phase.price.items()},
             outage=frozenset(self._own(name, f"{place}.outage[{i}]") for i, name in enumerate(phase.outage)),
+            told=phase.told,
         )
 
     def _served(self, answer: str | dict[str, str], place: str) -> dict[str, str]:

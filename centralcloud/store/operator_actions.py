@@ -34,6 +34,8 @@ class Action(StrEnum):
     RENAME_MODEL = "rename_model"
     RETIRE_MODEL = "retire_model"
     REINSTATE_MODEL = "reinstate_model"
+    MARK_MODEL_CHANGED = "mark_model_changed"
+    UNDO_MODEL_CHANGE = "undo_model_change"
     FORGET_MODELS = "forget_models"
     FORGET_INSTANCE = "forget_instance"
     REPLAY_DEAD_LETTERS = "replay_dead_letters"

@@ -57,6 +57,7 @@ class ChatAnswer(Struct, frozen=True, kw_only=True):
         stop_sequence: the text of `ChatRequest.stop` that ended the answer, where the provider says so.
         raw_finish: the provider's own word for `finish`.
         usage: None when the provider reported none.
+        fingerprint: of the service's build, where the provider gives one (`system_fingerprint` of OpenAI).
     """
 
     id: str
@@ -67,6 +68,7 @@ class ChatAnswer(Struct, frozen=True, kw_only=True):
     stop_sequence: str | None = None
     refusal: str | None = None
     usage: Usage | None = None
+    fingerprint: str | None = None
 
     @property
     def text(self) -> str:
@@ -85,6 +87,7 @@ class Started(Struct, frozen=True, tag="started"):
     id: str
     model: str
     usage: Usage | None = None
+    fingerprint: str | None = None
 
 
 class TextDelta(Struct, frozen=True, tag="text"):

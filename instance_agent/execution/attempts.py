@@ -33,6 +33,8 @@ class Attempt(Struct, frozen=True, kw_only=True):
         http_status: of the provider; None without an answer.
         retry: the class of the error that decides on further attempts; None when the provider answered.
         error: in one line, without keys and without words of the provider, which may quote the prompt.
+        model_version: the id of the model that the provider's answer names; None without one.
+        fingerprint: of the service's build, where the answer has one.
         defect: of the answer; the client has got it all the same, unless another attempt followed.
     """
 
@@ -53,6 +55,8 @@ class Attempt(Struct, frozen=True, kw_only=True):
     http_status: int | None = None
     retry: Retry | None = None
     error: str | None = None
+    model_version: str | None = None
+    fingerprint: str | None = None
     defect: Defect | None = None
     streamed: bool = False
 
@@ -71,8 +75,8 @@ class AttemptRecorder:
     """Measures one attempt, and hands its record over exactly once, whatever happens first."""
 
     __slots__ = (
-        "_clock", "_first_token_at", "_on_record", "_started", "call", "decision_id", "number", "propensity", "record",
-        "request_id", "started_at", "streamed",
+        "_clock", "_fingerprint", "_first_token_at", "_model_version", "_on_record", "_started", "call", "decision_id",
+        "number", "propensity", "record", "request_id", "started_at", "streamed",
     )  # fmt: skip
 
     def __init__(
@@ -97,11 +101,18 @@ class AttemptRecorder:
         self._started = clock()
         self._first_token_at: float | None = None
         self._on_record = on_record
+        self._model_version: str | None = None
+        self._fingerprint: str | None = None
 
     def first_token(self) -> None:
         """Note the time of the first token."""
         if self._first_token_at is None:
             self._first_token_at = self._clock()
+
+    def answered_by(self, model: str, fingerprint: str | None) -> None:
+        """Note which model the answer names, empty for none, and the fingerprint of the service's build."""
+        self._model_version = model or None
+        self._fingerprint = fingerprint
 
     def succeeded(
         self,
@@ -189,6 +200,8 @@ class AttemptRecorder:
             started_at=self.started_at,
             first_token_ms=self._milliseconds(first) if first is not None and known_time else None,
             streamed=self.streamed,
+            model_version=self._model_version,
+            fingerprint=self._fingerprint,
             **fields,
         )
         self._on_record(self.record)

@@ -191,6 +191,7 @@ class Executor:
         except BaseException as error:
             running.crashed(error)
             raise
+        running.recorder.answered_by(read.model, read.fingerprint)
         running.succeeded(read.usage, read.finish, output_tokens=_output_tokens(read), verdict=read.verdict)
         return Answer(
             body=read.body,

@@ -33,6 +33,8 @@ class ReadAnswer(Struct, frozen=True, kw_only=True):
         body: in the client's protocol.
         answer: in the neutral form; None for an operation that is only forwarded.
         verdict: on the answer; nothing for an operation without checks.
+        model: the model that answered, in the provider's words; empty when it gave none.
+        fingerprint: of the service's build, where the provider gives one.
     """
 
     body: bytes
@@ -40,6 +42,8 @@ class ReadAnswer(Struct, frozen=True, kw_only=True):
     usage: Usage | None = None
     finish: FinishReason | None = None
     verdict: Verdict = Verdict()
+    model: str = ""
+    fingerprint: str | None = None
 
 
 class Operation(Protocol):
@@ -124,6 +128,8 @@ class ChatOperation:
             usage=answer.usage,
             finish=answer.finish,
             verdict=judged(answer, request, self._checks),
+            model=answer.model,
+            fingerprint=answer.fingerprint,
         )
 
 
@@ -147,6 +153,7 @@ class ResponsesOperation:
             usage=answer.usage,
             finish=answer.finish,
             verdict=judged(answer, self._request, self._checks) if done else Verdict(),
+            model=answer.model,
         )
 
 
@@ -183,7 +190,7 @@ class EmbeddingsOperation:
             written = body if forwards(self._request, target) else _write_embeddings(answer, self._request.encoding)
         except (OverflowError, struct.error):
             raise unreadable(target.upstream, "a vector with a number that no embedding has") from None
-        return ReadAnswer(body=written, usage=usage)
+        return ReadAnswer(body=written, usage=usage, model=answer.model)
 
 
 def _check_vectors(answer: EmbeddingAnswer, request: EmbeddingsRequest, target: CallTarget) -> None:

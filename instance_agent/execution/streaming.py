@@ -4,6 +4,7 @@ import asyncio
 from contextlib import AbstractAsyncContextManager
 from typing import Final
 
+from instance_agent.chat.answers import Started
 from instance_agent.chat.errors import ChatError
 from instance_agent.execution.cost import OutputEstimate
 from instance_agent.execution.operations import judged, pass_through, translate_chat, unread
@@ -52,6 +53,7 @@ class StreamAttempt:
         self._answer: OpenCall | None = None
         self._held: list[bytes] = []
         self._ended = False
+        self._answered = False
 
     async def open(self) -> None:
         """Read until the first token; raise ProviderError or TimeoutError when there is none, with everything released.
@@ -142,7 +144,17 @@ class StreamAttempt:
             raise unread(self.call.target, error) from error
         self._estimate.add(piece, pipe.output_characters)
         self._collector.add_all(pipe.events)
+        if not self._answered:
+            self._note_model()
         return out
+
+    def _note_model(self) -> None:
+        """Note which model answers: nearly always, the first piece says it."""
+        for event in self._pipe.events:
+            if type(event) is Started:
+                self._answered = True
+                self.running.recorder.answered_by(event.model, event.fingerprint)
+                return
 
     async def _failure(self, error: ChatError | None = None) -> bytes:
         """End with an error in the midst of the answer: report it, and return its event for the client."""

@@ -153,7 +153,8 @@ def events_of(
     if waits:
         # Spend counts whether or not feedback arrives.
         spend = {name: numbers.pop(name) for name in ("cost_usd", "cost_nano_usd")}
-        extra["feedback_outcome"] = {name: value for name, value in numbers.items() if value is not None}
+        reported = {**numbers, "model_version": _label(attempt.model_version)}
+        extra["feedback_outcome"] = {name: value for name, value in reported.items() if value is not None}
         numbers = spend
     routed = RequestEvent(
         timestamp=attempt.started_at,
@@ -184,7 +185,7 @@ def events_of(
         classifier=task.classification.classifier
         if task and task.level_source == "classifier" and task.classification
         else None,
-        model_version=model.sent_as if len(model.sent_as) <= _LONGEST_LABEL else None,
+        model_version=_label(model.sent_as),
         # Written as it is: decoding it would only be followed by encoding it again.
         plan=msgspec.Raw(plan.explanation()) if first and plan else None,  # type: ignore[arg-type]
         feedback_until=None if awaited is None else ended + timedelta(seconds=awaited),
@@ -213,7 +214,8 @@ def events_of(
         score_version=call.score_version,
         request_id=attempt.request_id,
         attempt=attempt.number,
-        extra=_mark(attempt, context),
+        model_version=_label(attempt.model_version),
+        extra=_outcome_extra(attempt, context),
         **numbers,
     )
     return routed, outcome
@@ -228,6 +230,19 @@ def _extra(attempt: Attempt, context: RequestContext) -> dict[str, Any]:
     if attempt.number == 1 and context.objective is not None:
         extra["objective"] = context.objective
     return extra
+
+
+def _outcome_extra(attempt: Attempt, context: RequestContext) -> dict[str, Any]:
+    """Return what an outcome has beside its fields: a fingerprint alternates between builds, and identifies no version."""
+    extra = _mark(attempt, context)
+    if fingerprint := _label(attempt.fingerprint):
+        extra["model_fingerprint"] = fingerprint
+    return extra
+
+
+def _label(text: str | None) -> str | None:
+    """Return a name as an event may have it; None for one that is longer."""
+    return text if text is not None and 0 < len(text) <= _LONGEST_LABEL else None
 
 
 def _mark(attempt: Attempt, context: RequestContext) -> dict[str, Any]:

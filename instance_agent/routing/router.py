@@ -5,11 +5,12 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
 
 import uuid_utils
 
-from centralcloud.contracts import COMPLEXITIES, RoutingEvent
+from centralcloud.contracts import COMPLEXITIES, RequestEvent, RoutingEvent
 from centralcloud.contracts.limits import MAX_INT4, NEUTRAL_SCORE
 from centralcloud.runtime.logs import get_logger
 from instance_agent.catalog.catalog import CatalogSnapshot, ModelCatalog
@@ -251,6 +252,7 @@ class ModelRouter:
         input_tokens: int | None = None,
         output_tokens: int | None = None,
         cost_usd: float | None = None,
+        model_version: str | None = None,
     ) -> None:
         """Publish the outcome of a decision, under its decision_id. The first report of a decision counts.
 
@@ -264,6 +266,8 @@ class ModelRouter:
             error_kind: for a failure: ``caller``, ``policy`` (both say nothing about the model), ``provider``, ``timeout``.
             input_tokens, output_tokens: of the call, 0 to 2147483647.
             cost_usd: of the call, 0 or more.
+            model_version: the id of the model that the provider's answer names, at most 200 characters. If it changes, the
+                model is learned anew.
         """
         self._publish(
             self._event(
@@ -274,6 +278,7 @@ class ModelRouter:
                 input_tokens=input_tokens,
                 output_tokens=output_tokens,
                 cost_usd=cost_usd,
+                model_version=model_version,
             )
         )
 
@@ -328,7 +333,10 @@ class ModelRouter:
         return _CachedSelection(selection, choices)
 
     def _event(self, decision: Decision, outcome: str, **reported: Any) -> RoutingEvent:
-        return RoutingEvent(
+        # The other class is larger: it is for events with a value that needs it.
+        version = reported.pop("model_version", None)
+        event = RoutingEvent if version is None else partial(RequestEvent, model_version=version)
+        return event(
             timestamp=decision.timestamp if outcome == "routed" else self._clock(),
             instance_id=self._instance_id,
             complexity=decision.complexity,

@@ -11,7 +11,7 @@ GRANT SELECT ON
     retired_models, learning_control, learning_runs, evidence, evidence_slices, dropped_metrics, dropped_evidence,
     accounting, message_ids, findings, ingest_workers, instances, new_model_names, leases, server_clock, fleet_settings,
     operator_actions, request_plans, configuration_state, configuration_versions, model_health,
-    target_health, spend_periods, spend_holders, spend_leases, spend_alerts, fleet_minutes,
+    target_health, spend_periods, spend_holders, spend_leases, spend_alerts, fleet_minutes, model_versions, model_changes,
     dashboard_configuration
 TO {role};
 GRANT SELECT (

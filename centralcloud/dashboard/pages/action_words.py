@@ -71,6 +71,8 @@ VERBS: Final = {
     "rename_model": "renamed a model",
     "retire_model": "retired a model",
     "reinstate_model": "reinstated a model",
+    "mark_model_changed": "said that a model changed",
+    "undo_model_change": "undid a change of a model",
     "forget_models": "forgot models",
     "forget_instance": "forgot an instance",
     "replay_dead_letters": "replayed dead letters",
@@ -219,6 +221,19 @@ def _reinstate(act: _Act) -> Deed:
     return Deed("reinstated", act.subject, model_url(act.subject), "", None, changes, more, undo)
 
 
+def _mark_changed(act: _Act) -> Deed:
+    complexities = act.after.get("complexities") or []
+    rest = f"has changed, for {' and '.join(map(str, complexities))} tasks" if complexities else "has changed"
+    undo = _command("models", "changed", act.subject, "--undo")
+    return Deed("said that", act.subject, model_url(act.subject), rest, undo=undo)
+
+
+def _undo_change(act: _Act) -> Deed:
+    before, after = act.before.get("version_before"), act.before.get("version_after")
+    changes = (Change("Version", text_of(after), text_of(before)),) if after else ()
+    return Deed("undid the newest change of", act.subject, model_url(act.subject), "", None, changes)
+
+
 def _forget_models(act: _Act) -> Deed:
     number = act.after.get("models") or act.after.get("names") or len(act.before.get("models") or ())
     names = act.before.get("models") or []
@@ -336,6 +351,8 @@ _DEEDS: Final[dict[str, Callable[[_Act], Deed]]] = {
     "rename_model": _rename,
     "retire_model": _retire,
     "reinstate_model": _reinstate,
+    "mark_model_changed": _mark_changed,
+    "undo_model_change": _undo_change,
     "forget_models": _forget_models,
     "forget_instance": _forget_instance,
     "replay_dead_letters": _replay,

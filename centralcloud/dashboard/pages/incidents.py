@@ -233,7 +233,8 @@ def open_incidents(
     for cause in causes or ():
         by_finding[cause.finding_id].append(_trigger(cause))
     for version in versions:
-        text = f"{version.model} was first asked as {version.version}"
+        told = f"answers for {version.model} began to name {version.version}"
+        text = told if version.told else f"{version.model} was first asked as {version.version}"
         by_finding[version.finding_id].append(Trigger(version.at, text, None))
     ordered = sorted(open_ones, key=lambda each: _STATES.index(_state(each)))
     shown = ordered[:_MOST_OPEN]

@@ -55,6 +55,10 @@ _FINDINGS: Final[dict[str, _Finding]] = {
         Guide(f"{_HOW_TO}/copy-a-database.md#an-old-primary-that-comes-back", "An old primary that comes back"),
     ),
     "change_alarm": _Finding("Success rate changed", Guide(f"{_LEARNING}#the-adaptive-rule", "The adaptive rule")),
+    "model_changed": _Finding("Model changed", Guide(f"{_LEARNING}#a-change-that-was-told", "A change that was told")),
+    "alternating_versions": _Finding(
+        "Several versions answer", Guide(f"{_LEARNING}#a-change-that-was-told", "A change that was told")
+    ),
     "quarantined_instance": _Finding(
         "Instance not believed", Guide(f"{_LEARNING}#step-0-quarantine", "Step 0: quarantine")
     ),
@@ -84,6 +88,7 @@ LARGE_SHARE: Final = 0.25
 #: Kinds of changes of a score, as sentences of the past.
 _CHANGES: Final = {
     "alarm": "moved after an alarm",
+    "changed": "is learned anew",
     "new": "was learned",
     "latency": "moved by its response times",
     "cost": "moved by its cost",
@@ -115,6 +120,7 @@ _KINDS: Final = {
     "steady": "More outcomes",
     "new": "Few outcomes yet",
     "alarm": "Sudden change",
+    "changed": "Other version",
     "latency": "Response time",
     "cost": "Cost",
     "quarantine": "Instances left out",

@@ -33,12 +33,16 @@ class Cause(NamedTuple):
 
 
 class ModelVersion(NamedTuple):
-    """A version of a model that was used for the first time within 15 minutes before a finding was opened."""
+    """A version of a model that was used for the first time within 15 minutes before a finding was opened.
+
+    `told`: answers name it; else it is the name that the provider was sent.
+    """
 
     finding_id: int
     model: str
     version: str
     at: datetime
+    told: bool = False
 
 
 class Runs(NamedTuple):

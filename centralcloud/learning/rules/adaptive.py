@@ -33,6 +33,7 @@ from centralcloud.learning.rules.change_detection import find_changes
 from centralcloud.learning.rules.probes import leaders_of, probe_shares
 from centralcloud.learning.rules.quarantine import differing_instances
 from centralcloud.learning.rules.suspicion import Suspicion, suspect_rises
+from centralcloud.learning.rules.told_changes import apply_changes, sentence_of
 from centralcloud.runtime.wording import apart, counted, decimals
 
 _HALF_LIFE_OUTCOMES: Final = 1000.0
@@ -97,7 +98,8 @@ class AdaptiveRule:
         result = RuleResult([], {})
         if not pairs:
             return result
-        past = [read_state(states.get(pair, RuleState()), evidence) for pair in pairs]
+        before = [read_state(states.get(pair, RuleState()), evidence) for pair in pairs]
+        past = apply_changes(before, evidence)
         starts = np.array([evidence.position_after(each.state.evidence_from) for each in past], dtype=np.int64)
         dispersion = _dispersion(evidence, starts)
         split = find_changes(evidence, starts, dispersion)
@@ -113,7 +115,9 @@ class AdaptiveRule:
         probes = probe_shares(evidence, goal - estimates.mean, fallen, suspicion)
         window = _Window(evidence, starts, estimates, probes, suspicion)
         for column, pair in enumerate(pairs):
-            score = window.score(column, now[column], past[column], changed=bool(split.changed[column]))
+            told = past[column].state.payload.get("changed") != before[column].state.payload.get("changed")
+            begun = "alarm" if split.changed[column] else "changed" if told else None
+            score = window.score(column, now[column], past[column], begun)
             parts = [score.estimate.mean, score.latency_penalty, score.cost_penalty, _HALF_LIFE_OUTCOMES]
             result.scores.append(score)
             payload = {**now[column].payload, "parts": parts}
@@ -166,12 +170,12 @@ class _Window:
             evidence.since(name, starts) for name in ("reward", "timed", "response_time_ms")
         )
 
-    def score(self, column: int, state: RuleState, past: Past, *, changed: bool) -> Score:
+    def score(self, column: int, state: RuleState, past: Past, begun: str | None) -> Score:
         """Return the score of the pair in `column`.
 
         Args:
             past: the pair at the last run, with the parts of its score then.
-            changed: whether this run has raised an alarm about the pair.
+            begun: what has begun the window of the pair in this run, `alarm` or `changed`; None: it goes on.
         """
         evidence = self._evidence
         model, complexity = evidence.pairs[column]
@@ -185,9 +189,8 @@ class _Window:
             model=model,
             complexity=complexity,
             score=score,
-            kind="alarm"
-            if changed
-            else _kind(past.parts, outcomes, mean, latency, cost, excluded=not evidence.excluded <= past.left_out),
+            kind=begun
+            or _kind(past.parts, outcomes, mean, latency, cost, excluded=not evidence.excluded <= past.left_out),
             reason=_sentence(
                 score,
                 outcomes,
@@ -336,7 +339,7 @@ def _sentence(
         if statistic <= threshold:
             compared = f"with the other tasks of the model {compared}"
         sentence += f"; the mean changed then from {was} to {now} (G is {found}, {compared})"
-    sentence += suspicion
+    sentence += sentence_of(state) + suspicion
     if excluded:
         sentence += f"; without the quarantined {', '.join(sorted(excluded))}"
     return sentence

@@ -18,7 +18,10 @@ _KNOWN_LEVEL_OUTCOMES: Final = 100
 #   raised            the newest slice when the alarm was raised
 #   raised_without    the instances that were excluded then
 #   before            the state before the alarm, until the alarm is final: a payload with its evidence_from as "after_slice"
-_PROVISIONAL_KEYS: Final = ("before", "raised", "raised_without")
+# told_changes.py keeps more there.
+PROVISIONAL_KEYS: Final = ("before", "raised", "raised_without")
+#: Say with what a window begins, as told_changes.py has set them: not the one that begins with an alarm.
+_UNTIL_ALARM_KEYS: Final = ("changed", "prior", "before_told")
 
 
 class Past(NamedTuple):
@@ -48,10 +51,10 @@ def read_state(state: RuleState, evidence: Evidence) -> Past:
     payload = _without_old_alarms({**payload, "after_slice": state.evidence_from}, evidence)
     while "before" in payload and not evidence.excluded.issubset(payload["raised_without"]):
         payload = payload["before"]
-    return Past(_state(payload), parts, left_out)
+    return Past(state_of(payload), parts, left_out)
 
 
-def _state(payload: dict[str, Any]) -> RuleState:
+def state_of(payload: dict[str, Any]) -> RuleState:
     """Return the state of a payload that includes `after_slice`."""
     return RuleState(
         evidence_from=payload.get("after_slice", 0),
@@ -61,9 +64,10 @@ def _state(payload: dict[str, Any]) -> RuleState:
 
 
 def _earlier_boundaries(payload: dict[str, Any]) -> Iterator[int]:
-    while "before" in payload:
-        payload = payload["before"]
-        yield payload.get("after_slice", 0)
+    for name in ("before", "before_told"):
+        if name in payload:
+            yield payload[name].get("after_slice", 0)
+            yield from _earlier_boundaries(payload[name])
 
 
 def _without_old_alarms(payload: dict[str, Any], evidence: Evidence) -> dict[str, Any]:
@@ -71,7 +75,7 @@ def _without_old_alarms(payload: dict[str, Any], evidence: Evidence) -> dict[str
     if "before" not in payload:
         return payload
     if evidence.size - evidence.position_after(payload["raised"]) >= RECENT_SLICES:
-        return {name: value for name, value in payload.items() if name not in _PROVISIONAL_KEYS}
+        return {name: value for name, value in payload.items() if name not in PROVISIONAL_KEYS}
     return {**payload, "before": _without_old_alarms(payload["before"], evidence)}
 
 
@@ -86,10 +90,11 @@ def record_alarm(state: RuleState, split: Split, column: int, evidence: Evidence
         "raised_without": sorted(evidence.excluded),
         "before": {**state.payload, "after_slice": state.evidence_from},
     }
-    changed.pop("fallen_from", None)
+    for name in ("fallen_from", *_UNTIL_ALARM_KEYS):
+        changed.pop(name, None)
     if before > after:
         changed["fallen_from"] = max(before, state.payload.get("fallen_from", 0.0))
-    return _state(changed)
+    return state_of(changed)
 
 
 def open_change(score: Score, state: RuleState) -> Iterator[OpenChange]:

@@ -10,6 +10,7 @@ WITH boundary AS (
     UNION SELECT through_slice FROM public.rule_scores
     UNION SELECT evidence_from FROM public.rule_scores
     UNION SELECT unnest(earlier_boundaries) FROM public.rule_scores
+    UNION SELECT after_slice FROM public.model_changes WHERE created_at > %(as_of)s - interval '30 days'
     UNION SELECT h.after_slice FROM public.model_score_history h JOIN public.model_scores USING (version)
     UNION SELECT h.through_slice FROM public.model_score_history h JOIN public.model_scores USING (version)
 ), aged AS (

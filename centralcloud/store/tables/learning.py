@@ -142,6 +142,7 @@ learning_control = Table(
     Column("only_row", Boolean, primary_key=True, server_default=text("true")),
     counter("revision"),
     counter("evidence_generation"),
+    counter("versions_through_slice"),
     Column("frozen_at", TIMESTAMP),
     Column("frozen_reason", Text),
 )

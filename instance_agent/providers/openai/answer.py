@@ -72,6 +72,7 @@ class _Choice(Struct):
 class _Answer(Struct):
     id: str | None = None
     model: str | None = None
+    system_fingerprint: Any = None
     choices: list[_Choice] | None = None
     usage: ChatUsage | None = None
     error: Any = None
@@ -113,7 +114,13 @@ def read_answer(upstream: Upstream, body: bytes) -> ChatAnswer:
         raw_finish=choice.finish_reason,
         refusal=message.refusal or None,
         usage=read_usage(wire.usage),
+        fingerprint=_fingerprint(wire),
     )
+
+
+def _fingerprint(wire: _Answer) -> str | None:
+    found = wire.system_fingerprint
+    return found if isinstance(found, str) and found else None
 
 
 def _raise_error(upstream: Upstream, wire: _Answer) -> None:
@@ -181,7 +188,7 @@ class OpenAIStreamReader(EventStreamReader):
         events: list[StreamEvent] = []
         if not self._started and (wire.id or wire.model):
             self._started = True
-            events.append(Started(wire.id or "", wire.model or ""))
+            events.append(Started(wire.id or "", wire.model or "", fingerprint=_fingerprint(wire)))
         if choices:
             self._choice(choices[0], events)
         if wire.usage is not None and (usage := read_usage(wire.usage)) is not None:

@@ -21,7 +21,7 @@ COMMANDS = (
     "metrics", "report", "learn --dry-run", "learn", "scores", "scores --compare", "scores explain gpt-4o complex",
     "scores history", "scores pin gpt-4o complex 4.5", "scores unpin gpt-4o complex", "scores rollback --to 1",
     "freeze --reason x", "unfreeze", "models", "models list", "models rename gpt-4o gpt-5", "models retire gpt-5",
-    "models retire gpt-5 --undo", "models forget gpt-5 --yes",
+    "models retire gpt-5 --undo", "models changed gpt-5", "models changed gpt-5 --undo", "models forget gpt-5 --yes",
     "instances", "instances list", "settings", "settings show", "settings set rule adaptive",
     "configuration show", "configuration show policy", "configuration history", "configuration diff 0",
     "configuration export", "configuration import DOCUMENT --dry-run", "configuration rollback --to 0 --yes",

@@ -39,6 +39,7 @@ _NEVER_PERSONAL: Final = frozenset(
         "dead_letters.field",
         "dead_letters.resolution",
         "leases.name",
+        "model_changes.complexity_level",
         "findings.kind",
         "fleet_settings.name",
         "fleet_settings.value",

@@ -78,6 +78,7 @@ def test_an_invalid_decision_is_one_error_that_names_the_argument(
         ({"success": True, "response_time_ms": float("nan")}, "response_time_ms: found nan, expected null or a number"),
         ({"success": True, "input_tokens": 1.5}, "input_tokens: found 1.5, expected an integer from 0 to 2147483647"),
         ({"success": True, "cost_usd": 2e9}, "cost_usd: found 2000000000.0, expected a number from 0 to 1000000000"),
+        ({"success": True, "model_version": "m" * 201}, "expected a string of 1 to 200 characters"),
         ({"success": False, "error_kind": "bug"}, 'found "bug", expected one of caller, policy, provider, timeout'),
     ],
 )

@@ -48,6 +48,8 @@ def test_each_attempt_is_a_decision_with_one_outcome(
     ]
     assert records[0][6] == records[1][6] == "summary"
     assert [each[4] for each in records[1:]] == [12, 12, 12]
+    answered = "SELECT DISTINCT model, model_version FROM routing_records WHERE outcome = 'success' ORDER BY model"
+    assert execute(database_url, answered) == [("gpt", "gpt"), ("opus", "opus")], "as the answers name them"
     # A second ingest finds nothing: each outcome is there once.
     assert run_command("centralcloud", "drain", env={"DATABASE_URL": database_url}).returncode == 0
     assert len(execute(database_url, "SELECT 1 FROM routing_records WHERE outcome <> 'routed'")) == 4

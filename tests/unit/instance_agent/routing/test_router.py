@@ -307,6 +307,17 @@ def test_a_decision_and_its_outcome_are_published_under_one_id() -> None:
         assert parse_routing_event(event.to_json(), NOW) == event
 
 
+def test_an_outcome_says_which_version_of_the_model_answered() -> None:
+    published = Published()
+    router = a_router(model("a"), publisher=published)
+    for version in ("a-2026-11", None):
+        router.report_outcome(router.route("simple"), success=True, model_version=version)
+    _, first, _, second = published
+    assert first.to_message()["routing_decision"]["model_version"] == "a-2026-11"
+    assert "model_version" not in second.to_message()["routing_decision"]
+    assert all(parse_routing_event(event.to_json(), NOW) == event for event in published)
+
+
 @pytest.mark.parametrize("wrong", [float("nan"), float("inf"), -3.2, 3e9, "12", True, None])
 def test_an_invalid_response_time_does_not_lose_the_outcome(wrong) -> None:
     published = Published()
