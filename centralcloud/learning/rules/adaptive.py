@@ -33,7 +33,7 @@ from centralcloud.learning.rules.change_detection import find_changes
 from centralcloud.learning.rules.confidence_sequence import anytime_interval
 from centralcloud.learning.rules.probes import leaders_of, probe_shares
 from centralcloud.learning.rules.quarantine import differing_instances
-from centralcloud.learning.rules.shrinkage import predict_pairs, prior_worth, shrink
+from centralcloud.learning.rules.shrinkage import LEAST_WORTH, predict_pairs, prior_worth, shrink, sources_of
 from centralcloud.learning.rules.suspicion import Suspicion, suspect_rises
 from centralcloud.runtime.wording import apart, counted, decimals
 
@@ -51,8 +51,8 @@ _ROUNDING: Final = 1e-6
 _DRAW_SHARPENING: Final = 2.0
 _DRAW_OUTCOMES: Final = 50.0
 #: The prior, and its worth in outcomes, of scores whose state does not name them.
-_CHANGED_WORTH = 2.0
-_CHANGED_MEAN = 0.0
+#: A change shows that predictions of this pair have not held: the evidence they follow from may be older than the change.
+_WORTH_AFTER_CHANGE: Final = LEAST_WORTH
 _FORMER_PRIOR: Final = (0.5, 2.0)
 #: A pair with fewer outcomes, and without a change, is called new.
 _NEW_OUTCOMES: Final = 30
@@ -82,12 +82,12 @@ class _Priors(NamedTuple):
     Attributes:
         mean: 0 to 1.
         worth: how many outcomes it counts like.
-        told: whether the state of the pair names it; else it is the prediction from other pairs.
+        sources: words for the outcomes that it follows from; "" without any.
     """
 
     mean: Floats
     worth: Floats
-    told: Booleans
+    sources: list[str]
 
 
 class _Estimates(NamedTuple):
@@ -153,7 +153,7 @@ class AdaptiveRule:
         parts = state.payload.get("parts", ())
         half_life = parts[3:4] or [_FORMER_HALF_LIFE_OUTCOMES]
         mean, worth = parts[4:6] or _FORMER_PRIOR
-        priors = _Priors(np.full(len(starts), mean), np.full(len(starts), worth), np.zeros(len(starts), dtype=bool))
+        priors = _Priors(np.full(len(starts), mean), np.full(len(starts), worth), [])
         estimates = self._estimates(evidence, starts, 1.0, priors, half_life[0])
         return _as_score(float(estimates.utility[evidence.pairs.index(pair)]))
 
@@ -169,7 +169,7 @@ class AdaptiveRule:
         priors: _Priors,
         half_life: float = _HALF_LIFE_OUTCOMES,
     ) -> _Estimates:
-        """Compute mean = (s + m n0) / (n + n0), n_eff = n / phi + n0, utility = mean - weighted latency and cost (step 2)."""
+        """Compute mean = (s + n0 m) / (n + n0), n_eff = n / phi + n0, utility = mean - weighted latency and cost."""
         outcomes, reward = evidence.since("outcomes", starts), evidence.since("reward", starts)
         mean, n_eff = shrink(priors.mean, priors.worth, reward, outcomes, dispersion)
         latency = _penalty(evidence, self.settings.latency_weight, "latency", "timed", half_life)
@@ -250,9 +250,12 @@ class _Window:
         )
 
     def _prior_of(self, column: int) -> str:
-        """Return the words for the prior of the pair in `column`."""
-        mean, worth, told = (values[column] for values in self._priors)
-        return f"prior {mean:.2f} worth {worth:.0f} outcomes, from {'its former version' if told else 'others'}"
+        """Return the words for the prior of the pair in `column`; "" if the mean is written the same without it."""
+        outcomes, mean = self._estimates.outcomes[column], self._estimates.mean[column]
+        if outcomes and f"{self._reward[column] / outcomes:.3f}" == f"{mean:.3f}":
+            return ""
+        prior, worth, source = (values[column] for values in self._priors)
+        return f", prior {prior:.2f} worth {counted(round(worth), 'outcome')}" + (f", from {source}" if source else "")
 
     def _suspicion_of(self, column: int) -> str:
         """Return the words for the suspicion that the pair in `column` has become as good as the leader; "" without one."""
@@ -280,16 +283,14 @@ def _priors(evidence: Evidence, starts: Integers, dispersion: Floats, states: li
     outcomes, reward = evidence.since("outcomes", starts), evidence.since("reward", starts)
     mean = predict_pairs(evidence.pairs, reward, outcomes)
     worth = np.full(len(mean), prior_worth(mean, reward, outcomes, dispersion))
-    told = np.zeros(len(mean), dtype=bool)
+    sources = sources_of(evidence.pairs, outcomes)
     for column, state in enumerate(states):
         if "alarm" in state.payload:
-            worth[column] = _CHANGED_WORTH
-            if _CHANGED_MEAN:
-                mean[column] = _CHANGED_MEAN
+            worth[column] = _WORTH_AFTER_CHANGE
         if "prior" in state.payload:
             mean[column], worth[column] = state.payload["prior"]
-            told[column] = True
-    return _Priors(mean, worth, told)
+            sources[column] = "its former version"
+    return _Priors(mean, worth, sources)
 
 
 def _dispersion(evidence: Evidence, starts: Integers) -> Floats:
@@ -388,7 +389,7 @@ def _sentence(
 ) -> str:
     penalties = "".join(f" - {part:.3f} for {what}" for part, what in ((latency, "latency"), (cost, "cost")) if part)
     basis = f"{counted(round(outcomes), 'outcome')} since {window_start:%Y-%m-%d %H:%M} UTC"
-    sentence = f"{score} = 5 x (mean {mean:.3f} of {basis}, {prior}"
+    sentence = f"{score} = 5 x (mean {mean:.3f} of {basis}{prior}"
     sentence += f"{penalties}), interval {interval[0]:.3f} to {interval[1]:.3f}"
     if probe_share:
         sentence += f", {100 * probe_share:.2g}% of traffic re-checks it"

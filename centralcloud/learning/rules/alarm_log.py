@@ -11,8 +11,8 @@ from centralcloud.learning.rules.change_detection import Split
 _KNOWN_LEVEL_OUTCOMES: Final = 100
 
 # The payload of a state:
-#   parts             of the newest score: mean, latency penalty, cost penalty, the half-life of these two, and the prior: its
-#                     mean and its worth in outcomes
+#   parts             of the newest score: mean, latency penalty, cost penalty, the half-life of these two, and mean and
+#                     worth (in outcomes) of the prior
 #   prior             in place of the prediction from the other pairs: mean and worth in outcomes
 #   alarm             the newest change: mean reward before and after it, its statistic and its threshold
 #   fallen_from       after a fall: the highest mean reward before it

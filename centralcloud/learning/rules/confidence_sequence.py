@@ -30,7 +30,9 @@ def anytime_interval(outcomes: Floats, reward: Floats, squares: Floats) -> tuple
     """
     scatter = _dispersion(outcomes, reward, squares)
     n, s = outcomes / scatter, np.clip(reward, 0.0, outcomes) / scatter
-    least = np.array([_log_mixture(a, b) for a, b in zip(s.tolist(), (n - s).tolist(), strict=True)]) + math.log(_MISSED)
+    least = np.array([_log_mixture(a, b) for a, b in zip(s.tolist(), (n - s).tolist(), strict=True)]) + math.log(
+        _MISSED
+    )
     rate = np.divide(s, n, out=np.full(len(n), 0.5), where=n > 0)
     low = _end(s, n, least, rate, np.zeros(len(n)))
     high = _end(s, n, least, rate, np.ones(len(n)))
@@ -41,7 +43,9 @@ def _end(s: Floats, n: Floats, least: Floats, inside: Floats, outside: Floats) -
     """Return where the log-likelihood falls to `least`, between a rate inside the interval and one outside."""
     for _ in range(_BISECTIONS):
         middle = (inside + outside) / 2
-        likely = s * np.log(np.maximum(middle, _SMALLEST)) + (n - s) * np.log(np.maximum(1 - middle, _SMALLEST)) >= least
+        likely = (
+            s * np.log(np.maximum(middle, _SMALLEST)) + (n - s) * np.log(np.maximum(1 - middle, _SMALLEST)) >= least
+        )
         inside, outside = np.where(likely, middle, inside), np.where(likely, outside, middle)
     return outside
 

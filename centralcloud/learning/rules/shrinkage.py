@@ -25,6 +25,13 @@ _KNOWN_OUTCOMES: Final = 4.0
 _SHRINKAGE: Final = 1.0
 #: No prediction is more extreme: the next version of a model may break what never failed.
 _LEAST_RATE: Final = 0.02
+#: By whether the other complexities of the model have outcomes, and whether the other models have.
+_SOURCES: Final = {
+    (True, True): "its other complexities and the other models",
+    (True, False): "its other complexities",
+    (False, True): "the other models",
+    (False, False): "",
+}
 
 
 class Shrunk(NamedTuple):
@@ -96,6 +103,13 @@ def predict_pairs(pairs: Sequence[Pair], reward: Floats, outcomes: Floats) -> Fl
     effect = (_sum_by(model, distance) - distance) / (weight_of_model - weight + _SHRINKAGE)
     rate: Floats = 1 / (1 + np.exp(-(level + effect)))
     return np.clip(rate, _LEAST_RATE, 1 - _LEAST_RATE)
+
+
+def sources_of(pairs: Sequence[Pair], outcomes: Floats) -> list[str]:
+    """Return the words for the outcomes that each prediction follows from; "" without any."""
+    of_model, of_all = _sum_by(_numbers([model for model, _ in pairs]), outcomes), outcomes.sum()
+    own, other = of_model - outcomes > 0, of_all - of_model > 0
+    return [_SOURCES[bool(by_own), bool(by_other)] for by_own, by_other in zip(own, other, strict=True)]
 
 
 def _numbers(names: Sequence[str]) -> Integers:

@@ -101,7 +101,11 @@ def _log_ratios(
     """
     columns = np.arange(len(starts))
     n_before, s_before = (
-        (evidence.total(name, positions) if positions.ndim == 1 else evidence.total(name, positions[0])[columns, columns])
+        (
+            evidence.total(name, positions)
+            if positions.ndim == 1
+            else evidence.total(name, positions[0])[columns, columns]
+        )
         - (evidence.total(name) - evidence.since(name, starts))
         for name in ("outcomes", "reward")
     )

@@ -17,7 +17,9 @@ BANDS = (0, 1, 2, 3, 5, 8, 12, 20, 35, 60, 120, 10_000)
 
 
 def interval(outcomes: float, reward: float, squares: float | None = None) -> tuple[float, float]:
-    low, high = anytime_interval(*(np.array([float(x)]) for x in (outcomes, reward, reward if squares is None else squares)))
+    low, high = anytime_interval(
+        *(np.array([float(x)]) for x in (outcomes, reward, reward if squares is None else squares))
+    )
     return float(low[0]), float(high[0])
 
 
