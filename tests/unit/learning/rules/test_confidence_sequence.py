@@ -1,4 +1,4 @@
-"""Intervals that hold at any time: they cover the true rate at every number of outcomes, whoever is tried again."""
+"""Intervals that hold at any time: they cover the true rate at every number of outcomes, also if the unlucky are not tried again."""
 
 import math
 from datetime import UTC, datetime
@@ -100,7 +100,9 @@ def coverage(seeds: range, *, graded: bool = False) -> tuple[np.ndarray, np.ndar
 
 
 @pytest.mark.parametrize("graded", [False, True])
-def test_intervals_cover_the_truth_at_every_number_of_outcomes_whoever_is_tried_again(graded: bool) -> None:
+def test_intervals_cover_the_truth_at_every_number_of_outcomes_though_unlucky_ones_are_not_tried_again(
+    graded: bool,
+) -> None:
     seen, covered, covered_by_fixed = coverage(range(8 if graded else 16), graded=graded)
     enough = seen >= 100
     assert enough.sum() >= 6
