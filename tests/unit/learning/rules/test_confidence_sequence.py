@@ -1,4 +1,4 @@
-"""Intervals that hold at any time: they cover the true rate at every number of outcomes, also if the unlucky stay untried."""
+"""Intervals that hold at any time: they cover the true rate at every number of outcomes, though the unlucky stay untried."""
 
 import math
 from datetime import UTC, datetime
