@@ -1,4 +1,4 @@
--- Revision 0027: the number of outcomes that routers draw from. Expands only.
+-- Revision 0028: the number of outcomes that routers draw from. Expands only.
 ALTER TABLE model_scores ADD COLUMN draw_n double precision;
 ALTER TABLE model_score_history ADD COLUMN draw_n double precision;
 ALTER TABLE rule_scores ADD COLUMN draw_n double precision;

@@ -1,4 +1,4 @@
--- Revision 0027, taken back. Routers draw from n_eff again.
+-- Revision 0028, taken back. Routers draw from n_eff again.
 CREATE TEMPORARY TABLE readers_of_scores ON COMMIT DROP AS
 SELECT a.grantee::regrole::text AS role
 FROM pg_proc p CROSS JOIN LATERAL aclexplode(p.proacl) AS a

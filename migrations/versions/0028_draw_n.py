@@ -2,8 +2,8 @@
 
 from centralcloud.store.schema import run_sql_file
 
-revision = "0027"
-down_revision = "0025"
+revision = "0028"
+down_revision = "0027"
 branch_labels = None
 depends_on = None
 
@@ -13,9 +13,9 @@ oldest_code = "0003"
 
 def upgrade() -> None:
     run_sql_file("functions/forget_draw_n.v1.sql")
-    run_sql_file("0027_draw_n.sql")
+    run_sql_file("0028_draw_n.sql")
 
 
 def downgrade() -> None:
     """Remove the number. Routers that had it draw from `n_eff` again."""
-    run_sql_file("0027_drop.sql")
+    run_sql_file("0028_drop.sql")
