@@ -317,6 +317,7 @@ class ModelCatalog:
                 "reason": row.reason,
                 "mean": row.estimate.mean,
                 "n_eff": row.estimate.n_eff,
+                "draw_n": row.estimate.draw_n,
                 "probe_share": row.estimate.probe_share,
             }
             for complexity, row in rows.items()

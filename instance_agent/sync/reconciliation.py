@@ -30,6 +30,7 @@ class PublishedScore(NamedTuple):
     mean: float | None
     n_eff: float | None
     probe_share: float | None
+    draw_n: float | None
 
 
 def contradicts(known: LearnedScores, snapshot: list[PublishedScore] | None) -> bool:
@@ -90,7 +91,7 @@ def _differs(used: LearnedScore, published: LearnedScore) -> bool:
 
 def _numbers(score: LearnedScore) -> tuple[float | None, ...]:
     estimate = score.estimate
-    return score.score, estimate.mean, estimate.n_eff, estimate.probe_share
+    return score.score, estimate.mean, estimate.n_eff, estimate.draw_n, estimate.probe_share
 
 
 def _same(one: float | None, other: float | None) -> bool:

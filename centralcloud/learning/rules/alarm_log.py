@@ -11,7 +11,8 @@ from centralcloud.learning.rules.change_detection import Split
 _KNOWN_LEVEL_OUTCOMES: Final = 100
 
 # The payload of a state:
-#   parts             of the newest score: mean, latency penalty, cost penalty, and the half-life of these two
+#   parts             of the newest score: mean, latency penalty, cost penalty, the half-life of these two, and mean and
+#                     worth (in outcomes) of the prior
 #   left_out          the instances that were excluded when it was computed
 #   alarm             the newest change: mean reward before and after it, its statistic and its threshold
 #   fallen_from       after a fall: the highest mean reward before it
@@ -29,8 +30,9 @@ class Past(NamedTuple):
 
     Attributes:
         state: the state, without alarms that were taken back.
-        parts: of the score before: mean, latency penalty, cost penalty, and the half-life of these two, in outcomes of the
-            fleet (missing in scores that were computed when it was 3,000). None for a pair without a score.
+        parts: of the score before: mean, latency penalty, cost penalty, the half-life of these two, in outcomes of the fleet
+            (missing in scores that were computed when it was 3,000), and mean and worth of the prior (missing in those that
+            were computed when it was 0.5, worth 2 outcomes). None for a pair without a score.
         left_out: the instances that were excluded then.
     """
 

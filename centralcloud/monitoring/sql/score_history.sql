@@ -4,8 +4,8 @@
 SELECT
     h.version, h.created_at, h.model_name AS model, h.complexity_level AS complexity, h.old_score, h.new_score, h.rule,
     CASE WHEN raised.alarm THEN 'alarm' WHEN h.kind = 'alarm' THEN 'steady' ELSE h.kind END AS kind,
-    h.reason, h.confidence, h.based_on_samples, h.success_rate, h.avg_response_time, h.mean, h.n_eff, h.low, h.high, h.probe_share,
-    h.latency_penalty, h.cost_penalty, h.window_start, h.after_slice, h.through_slice, h.run_id
+    h.reason, h.confidence, h.based_on_samples, h.success_rate, h.avg_response_time, h.mean, h.n_eff, h.draw_n, h.low, h.high,
+    h.probe_share, h.latency_penalty, h.cost_penalty, h.window_start, h.after_slice, h.through_slice, h.run_id
 FROM public.model_score_history h
 CROSS JOIN LATERAL (
     SELECT h.reason LIKE '%%the mean changed then%%' AND h.window_start > (

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from support.events import outcomes, send
@@ -18,6 +19,7 @@ from centralcloud.contracts import parse_score_update
 from centralcloud.ingest.drain import drain
 from centralcloud.learning.learner import Learner
 from centralcloud.learning.rules import AdaptiveRule, ThresholdRule
+from centralcloud.learning.rules.shrinkage import prior_worth, shrink
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.settings import load_settings
 from instance_agent import AgentSettings, InstanceAgent
@@ -92,6 +94,12 @@ class Fleet:
         return agent
 
 
+def alone(outcomes: float, successes: float) -> float:
+    """Return the mean of a pair without others: nothing is predicted for it but one half."""
+    n, s = np.array([outcomes]), np.array([successes])
+    return float(shrink(0.5, prior_worth(np.array([0.5]), s, n), s, n).mean[0])
+
+
 def open_findings(url: str, kind: str) -> list[tuple[str, str]]:
     return execute(
         url, "SELECT subject, message FROM findings WHERE kind = %s AND closed_at IS NULL ORDER BY subject", (kind,)
@@ -142,12 +150,15 @@ def _check_messages(url: str) -> None:
         assert message["rule"] == "adaptive"
         low, high = message["interval"]
         assert 0 <= low <= message["mean"] <= high <= 1
-        assert message["n_eff"] == pytest.approx(message["based_on_samples"] + 2)
+        n_eff = message["n_eff"]
+        assert 2 <= n_eff - message["based_on_samples"] + 1e-6 <= 16 + 2e-6, "the prior is worth 2 to 16 outcomes"
+        assert message["draw_n"] == pytest.approx(n_eff * (1 + 2 * n_eff / (n_eff + 50)), rel=1e-4)
         assert 0 <= message["probe_share"] <= 0.22
         assert message["window_start"] <= message["timestamp"]
         update = parse_score_update(json.dumps(message))
-        assert (update.estimate.mean, update.estimate.n_eff, update.estimate.probe_share) == tuple(
-            message[name] for name in ("mean", "n_eff", "probe_share")
+        estimate = update.estimate
+        assert (estimate.mean, estimate.n_eff, estimate.draw_n, estimate.probe_share) == tuple(
+            message[name] for name in ("mean", "n_eff", "draw_n", "probe_share")
         )
     assert [message["version"] for message in sent] == sorted(message["version"] for message in sent)
 
@@ -194,10 +205,10 @@ def test_after_a_switch_each_rule_continues_from_its_own_state(database: Databas
     ingest(100, 0)
     (change,) = threshold_first.learn().changes
     assert change.new_score == 4.3
-    assert of_rule("adaptive") == ("4.926", 100), "5 * (101 / 102 - 0.1 * 500 / 10,000)"
+    assert of_rule("adaptive") == ("4.921", 100), "5 * ((100 + 3.1 * 0.5) / 103.1 - 0.1 * 500 / 10,000)"
 
     (change,) = adaptive_first.learn().changes
-    assert (change.old_score, change.new_score) == (4.3, 4.926), "its score from the shadow"
+    assert (change.old_score, change.new_score) == (4.3, 4.921), "its score from the shadow"
     ingest(0, 100)
     (change,) = adaptive_first.learn().changes
     assert change.new_score < 1
@@ -233,7 +244,7 @@ def test_an_eager_rule_runs_as_soon_as_enough_outcomes_have_arrived(database: Da
         send(database_url, outcomes(1, 0))
         drain(database, batch_size=1000)
         eventually(lambda: runs() == [(50, 1)], what="the run")
-        assert messages(database_url)[0]["mean"] == pytest.approx(32 / 52, abs=1e-6)
+        assert messages(database_url)[0]["mean"] == pytest.approx(alone(50, 31), abs=1e-6)
     finally:
         learner.stop()
     assert learner.join(5)

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+import numpy as np
 import pytest
 from support.adaptive_by_hand import dispersion, of
 from support.events import an_event, outcomes, send
@@ -19,6 +20,7 @@ from centralcloud.learning.evidence_reader import EvidenceReader
 from centralcloud.learning.learner import Learner
 from centralcloud.learning.rules import AdaptiveRule, ThresholdRule
 from centralcloud.learning.rules.adaptive import AdaptiveSettings
+from centralcloud.learning.rules.shrinkage import prior_worth, shrink
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.store.slices import close_slice
 
@@ -73,12 +75,13 @@ def test_the_adaptive_score_of_graded_outcomes_is_that_of_a_hand_calculation(
     rule = AdaptiveRule(AdaptiveSettings(latency_weight=0))
     Learner(database, [rule, ThresholdRule()]).learn()
     # 50 outcomes: rewards 25.0, squares 10 x (1 + 0.25 + 0.5625 + 0.0625) = 18.75.
-    mean = (25.0 + 1) / (50 + 2)
+    mean = 0.5  # as predicted
     phi = (18.75 - 25.0**2 / 50) / (25.0 * (1 - 25.0 / 50))
     assert phi == pytest.approx(dispersion([{PAIR: of(50, 25.0, 18.75)}], PAIR))
+    worth = prior_worth(np.array([0.5]), np.array([25.0]), np.array([50.0]), np.array([phi]))
     stored = "SELECT rule, score, mean, n_eff, success_rate FROM rule_scores ORDER BY rule"
     (adaptive,) = [row for row in execute(database_url, stored) if row[0] == "adaptive"]
-    assert adaptive == ("adaptive", Decimal("2.500"), mean, pytest.approx(50 / phi + 2, abs=0.001), 0.5)
+    assert adaptive == ("adaptive", Decimal("2.500"), mean, pytest.approx(50 / phi + worth, abs=0.001), 0.5)
     assert phi < 0.6, "graded rewards scatter less, so the estimate is narrower"
 
 
@@ -148,17 +151,21 @@ def test_the_reward_of_feedback_is_learned(database: Database, database_url: str
     rules = [AdaptiveRule(AdaptiveSettings(latency_weight=0)), ThresholdRule()]
     Learner(database, rules).learn()
     (found,) = execute(database_url, "SELECT mean, based_on_samples FROM rule_scores WHERE rule = 'adaptive'")
-    assert found == (pytest.approx((20 + 20 * 0.25 + 1) / 42, abs=1e-6), 40)
+    squares = 20 + 20 * 0.25**2
+    phi = (squares - 25.0**2 / 40) / (25.0 * (1 - 25.0 / 40))
+    n, s = np.array([40.0]), np.array([25.0])
+    expected = shrink(0.5, prior_worth(np.array([0.5]), s, n, np.array([phi])), s, n).mean[0]
+    assert found == (pytest.approx(expected, abs=1e-6), 40)
     with database.transaction() as connection:
         assert connection.execute("SELECT sum(failures)::int FROM evidence").fetchone() == (20,)
     assert audit_scores(database, rules).differences == []
 
 
-def test_graded_outcomes_of_another_model_change_nothing_for_a_pair_of_0_and_1(
+def test_graded_outcomes_of_another_model_do_not_change_how_a_pair_of_0_and_1_scatters(
     database: Database, database_url: str
 ) -> None:
     rules = [AdaptiveRule(AdaptiveSettings(latency_weight=0)), ThresholdRule()]
-    stored = "SELECT score, mean, n_eff, low, high, confidence FROM rule_scores WHERE rule = 'adaptive'"
+    stored = "SELECT success_rate, based_on_samples, low, high FROM rule_scores WHERE rule = 'adaptive'"
     stored += " AND model_name = 'gpt-4o'"
     send(database_url, outcomes(61, 39))
     ingest_all(database)
