@@ -1,0 +1,104 @@
+"""Priors of success rates: what the rates of similar cells predict, and how many outcomes such a prediction is worth.
+
+A cell is a (model, complexity), or any finer division of it. While a cell has few outcomes of its own, its rate is shrunk to
+what others predict for it (docs/explanation/learning.md, step 2). All arrays are by cell; rewards are sums of rewards from 0
+to 1, each 0 or 1 if outcomes are not graded.
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from centralcloud.learning.arrays import Floats, Integers, np
+from centralcloud.learning.evidence import Pair
+
+#: A prediction is worth so many outcomes: at least, before any was put to the test, and at most.
+LEAST_WORTH: Final = 2.0
+FIRST_WORTH: Final = 4.0
+MOST_WORTH: Final = 16.0
+#: The worth to begin with counts like so many cells whose predictions were put to the test.
+_CELLS_OF_FIRST_WORTH: Final = 6.0
+#: A rate from few outcomes misses its prediction by chance: a cell with n outcomes counts as (n / (n + 4))^2 of a cell.
+_TESTED_OUTCOMES: Final = 4.0
+#: The log-odds of a rate with n outcomes weigh n / (n + 4) of those of a rate that is known well.
+_KNOWN_OUTCOMES: Final = 4.0
+#: Each mean of log-odds is shrunk to the one it refines, which weighs as much as one rate that is known well.
+_SHRINKAGE: Final = 1.0
+#: No prediction is more extreme: the next version of a model may break what never failed.
+_LEAST_RATE: Final = 0.02
+
+
+class Shrunk(NamedTuple):
+    """Estimates of success rates.
+
+    Attributes:
+        mean: 0 to 1.
+        n_eff: how many outcomes each is worth, those of the prior included.
+    """
+
+    mean: Floats
+    n_eff: Floats
+
+
+def shrink(
+    prior: Floats | float,
+    worth: Floats | float,
+    reward: Floats,
+    outcomes: Floats,
+    dispersion: Floats | float = 1.0,
+) -> Shrunk:
+    """Estimate the success rate of each cell from its outcomes and from a prior that counts like `worth` outcomes.
+
+    `dispersion` is the variance of the rewards over that of 0/1 outcomes of the same mean: the outcomes of the cell are
+    worth outcomes / dispersion of the latter.
+    """
+    return Shrunk((reward + worth * prior) / (outcomes + worth), outcomes / dispersion + worth)
+
+
+def prior_worth(prior: Floats, reward: Floats, outcomes: Floats, dispersion: Floats | float = 1.0) -> float:
+    """Return how many outcomes predictions like these are worth: 2 to 16, and 4 before any was put to the test.
+
+    `prior` must have been predicted without the cell's own outcomes. If the true rate of a cell is Beta-distributed around
+    its prior m, and worth n0 outcomes, the square of the miss of its observed rate is expected to be m (1 - m) times
+    1 / (n0 + 1) + (1 - 1 / (n0 + 1)) * dispersion / n. The n0 for which that holds on average is the answer.
+    """
+    tried = outcomes > 0
+    n, m = outcomes[tried], np.clip(prior[tried], _LEAST_RATE, 1 - _LEAST_RATE)
+    by_chance = np.minimum((dispersion[tried] if isinstance(dispersion, np.ndarray) else dispersion) / n, 1.0)
+    weight = (n / (n + _TESTED_OUTCOMES)) ** 2
+    miss = (reward[tried] / n - m) ** 2 / (m * (1 - m))
+    first = _CELLS_OF_FIRST_WORTH / (FIRST_WORTH + 1)
+    unexplained = float(first + (weight * (miss - by_chance)).sum())
+    share = unexplained / float(_CELLS_OF_FIRST_WORTH + (weight * (1 - by_chance)).sum())
+    return min(max(1 / share - 1, LEAST_WORTH), MOST_WORTH) if share > 0 else MOST_WORTH
+
+
+def predict_pairs(pairs: Sequence[Pair], reward: Floats, outcomes: Floats) -> Floats:
+    """Predict the success rate of each pair from the other complexities of its model and the other models at its complexity.
+
+    On the scale of log-odds, a prediction is the mean of the other models at this complexity, plus the mean distance of this
+    model from the other models at its other complexities. The pair's own outcomes have no part in it. Without any outcome
+    of other pairs it is 0.5.
+    """
+    model, complexity = (_numbers([pair[part] for pair in pairs]) for part in range(2))
+    log_odds = np.log((reward + 1) / (outcomes - reward + 1))
+    weight = outcomes / (outcomes + _KNOWN_OUTCOMES)
+    weighted = weight * log_odds
+    weight_of_model = _sum_by(model, weight)
+    overall = (weighted.sum() - _sum_by(model, weighted)) / (weight.sum() - weight_of_model + _SHRINKAGE)
+    others = _sum_by(complexity, weighted) - weighted + _SHRINKAGE * overall
+    level = others / (_sum_by(complexity, weight) - weight + _SHRINKAGE)
+    distance = weight * (log_odds - level)
+    effect = (_sum_by(model, distance) - distance) / (weight_of_model - weight + _SHRINKAGE)
+    rate: Floats = 1 / (1 + np.exp(-(level + effect)))
+    return np.clip(rate, _LEAST_RATE, 1 - _LEAST_RATE)
+
+
+def _numbers(names: Sequence[str]) -> Integers:
+    number: dict[str, int] = {}
+    return np.array([number.setdefault(name, len(number)) for name in names], dtype=np.int64)
+
+
+def _sum_by(group: Integers, values: Floats) -> Floats:
+    """Return, for each cell, the sum of `values` over its group."""
+    sums: Floats = np.bincount(group, weights=values).astype(np.float64)[group]
+    return sums
