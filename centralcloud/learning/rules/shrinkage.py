@@ -17,8 +17,8 @@ FIRST_WORTH: Final = 4.0
 MOST_WORTH: Final = 16.0
 #: The worth to begin with counts like so many cells whose predictions were put to the test.
 _CELLS_OF_FIRST_WORTH: Final = 6.0
-#: A rate from few outcomes misses its prediction by chance: a cell with n outcomes counts as (n / (n + 4))^2 of a cell.
-_TESTED_OUTCOMES: Final = 4.0
+#: A rate from few outcomes says little about its prediction: a cell with n outcomes counts as (n / (n + 1))^2 of a cell.
+_TESTED_OUTCOMES: Final = 1.0
 #: The log-odds of a rate with n outcomes weigh n / (n + 4) of those of a rate that is known well.
 _KNOWN_OUTCOMES: Final = 4.0
 #: Each mean of log-odds is shrunk to the one it refines, which weighs as much as one rate that is known well.
@@ -58,18 +58,23 @@ def prior_worth(prior: Floats, reward: Floats, outcomes: Floats, dispersion: Flo
     """Return how many outcomes predictions like these are worth: 2 to 16, and 4 before any was put to the test.
 
     `prior` must have been predicted without the cell's own outcomes. If the true rate of a cell is Beta-distributed around
-    its prior m, and worth n0 outcomes, the square of the miss of its observed rate is expected to be m (1 - m) times
-    1 / (n0 + 1) + (1 - 1 / (n0 + 1)) * dispersion / n. The n0 for which that holds on average is the answer.
+    its prior m, and that is worth n0 outcomes, the square by which its observed rate misses m is expected to be m (1 - m)
+    times 1 / (n0 + 1) + (1 - 1 / (n0 + 1)) * dispersion / n. The n0 for which that holds in the sum over all cells is the
+    answer.
     """
     tried = outcomes > 0
-    n, m = outcomes[tried], np.clip(prior[tried], _LEAST_RATE, 1 - _LEAST_RATE)
+    if not tried.any():
+        return FIRST_WORTH
+    n, m = outcomes[tried], prior[tried]
     by_chance = np.minimum((dispersion[tried] if isinstance(dispersion, np.ndarray) else dispersion) / n, 1.0)
     weight = (n / (n + _TESTED_OUTCOMES)) ** 2
-    miss = (reward[tried] / n - m) ** 2 / (m * (1 - m))
-    first = _CELLS_OF_FIRST_WORTH / (FIRST_WORTH + 1)
-    unexplained = float(first + (weight * (miss - by_chance)).sum())
-    share = unexplained / float(_CELLS_OF_FIRST_WORTH + (weight * (1 - by_chance)).sum())
-    return min(max(1 / share - 1, LEAST_WORTH), MOST_WORTH) if share > 0 else MOST_WORTH
+    variance = m * (1 - m)
+    first = _CELLS_OF_FIRST_WORTH * float(variance.mean())
+    missed = float((weight * ((reward[tried] / n - m) ** 2 - variance * by_chance)).sum()) + first / (FIRST_WORTH + 1)
+    possible = float((weight * variance * (1 - by_chance)).sum()) + first
+    if missed * (MOST_WORTH + 1) <= possible:
+        return MOST_WORTH
+    return max(possible / missed - 1, LEAST_WORTH)
 
 
 def predict_pairs(pairs: Sequence[Pair], reward: Floats, outcomes: Floats) -> Floats:
