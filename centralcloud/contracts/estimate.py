@@ -15,27 +15,31 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     Attributes:
         mean, n_eff: the success probability is Beta(mean * n_eff, (1 - mean) * n_eff); `mean` is 0 to 1, `n_eff` (how many
             outcomes the estimate is worth) is above 0. An estimate that was parsed has both or neither.
+        draw_n: a router draws as if the estimate were worth so many outcomes; above 0. Without it, `n_eff` counts.
         probe_share: share of the tasks of this complexity, 0 to 1, that should go to the model to keep its score up to date.
         interval: low and high end of the 5% to 95% interval of the success probability, each 0 to 1.
     """
 
     mean: float | None = None
     n_eff: float | None = None
+    draw_n: float | None = None
     probe_share: float | None = None
     interval: tuple[float, float] | None = None
 
     @property
     def beta(self) -> tuple[float, float] | None:
-        """The parameters (alpha, beta) of the success probability's distribution; None without `mean` and `n_eff`."""
+        """The parameters (alpha, beta) of the distribution to draw from; None without `mean` and `n_eff`."""
         if self.mean is None or self.n_eff is None:
             return None
-        return self.mean * self.n_eff, (1 - self.mean) * self.n_eff
+        outcomes = self.n_eff if self.draw_n is None else self.draw_n
+        return self.mean * outcomes, (1 - self.mean) * outcomes
 
     def to_json(self) -> dict[str, Any]:
         """Return the parts that are set, in their JSON form, by name."""
         parts = {
             "mean": self.mean,
             "n_eff": self.n_eff,
+            "draw_n": self.draw_n,
             "probe_share": self.probe_share,
             "interval": None if self.interval is None else list(self.interval),
         }
@@ -52,11 +56,13 @@ def parse_estimate(values: Mapping[str, Any]) -> Estimate:
     A part that is missing, null or invalid is left out: a wrong estimate must not cost the score that it came with.
     `mean` without a valid `n_eff` is left out too, and the reverse.
     """
-    mean, n_eff, probe_share = values.get("mean"), values.get("n_eff"), values.get("probe_share")
+    mean, n_eff, draw_n, probe_share = (values.get(name) for name in ("mean", "n_eff", "draw_n", "probe_share"))
     valid = is_share(mean) and is_number(n_eff) and 0 < n_eff <= MAX_INT8
+    drawable = valid and is_number(draw_n) and 0 < draw_n <= MAX_INT8
     return Estimate(
         mean=float(mean) if valid else None,  # type: ignore[arg-type]
         n_eff=float(n_eff) if valid else None,  # type: ignore[arg-type]
+        draw_n=float(draw_n) if drawable else None,  # type: ignore[arg-type]
         probe_share=float(probe_share) if is_share(probe_share) else None,
         interval=_interval(values.get("interval")),
     )

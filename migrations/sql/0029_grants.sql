@@ -20,7 +20,7 @@ BEGIN
         EXECUTE format('GRANT SELECT, INSERT ON task_types TO %s', operator);
         EXECUTE format('GRANT INSERT ON task_evidence TO %s', operator);
         EXECUTE format('GRANT UPDATE (by_task_type) ON evidence_slices TO %s', operator);
-        EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON model_task_scores TO %s', operator);
+        EXECUTE format('GRANT SELECT ON model_task_scores TO %s', operator);
     END LOOP;
 END
 $$;

@@ -5,9 +5,9 @@
 GRANT USAGE ON SCHEMA public, centralcloud, pgmq TO {role};
 GRANT SELECT ON centralcloud.schema_revision, centralcloud.schema_compatibility TO {role};
 -- Pins, rollbacks, freezing. A score that is published stays in the history.
-GRANT SELECT ON model_routing_metrics, rule_scores, retired_models, fleet_settings, configuration_state TO {role};
+GRANT SELECT ON model_routing_metrics, model_task_scores, rule_scores, retired_models, fleet_settings, configuration_state TO {role};
 GRANT SELECT, INSERT, UPDATE ON model_scores, score_holds TO {role};
-GRANT SELECT, INSERT, UPDATE, DELETE ON score_pins, model_task_scores TO {role};
+GRANT SELECT, INSERT, UPDATE, DELETE ON score_pins TO {role};
 GRANT SELECT, INSERT ON model_score_history, operator_actions TO {role};
 GRANT SELECT, UPDATE (revision, frozen_at, frozen_reason) ON learning_control TO {role};
 GRANT UPDATE (evidence_from, earlier_boundaries, state_payload, excluded_instances, recomputable) ON rule_scores TO {role};

@@ -33,6 +33,7 @@ from centralcloud.learning.rules.change_detection import find_changes
 from centralcloud.learning.rules.probes import leaders_of, probe_shares
 from centralcloud.learning.rules.quarantine import differing_instances
 from centralcloud.learning.rules.suspicion import Suspicion, suspect_rises
+from centralcloud.learning.rules.task_types import add_task_scores, recompute_task_scores
 from centralcloud.runtime.wording import apart, counted, decimals
 
 _HALF_LIFE_OUTCOMES: Final = 1000.0
@@ -120,6 +121,7 @@ class AdaptiveRule:
             if split.changed[column]:
                 result.alarms.append(alarm_of(pair, split, column, evidence))
             result.open_changes.extend(open_change(score, now[column]))
+        add_task_scores(evidence, result, dispersion)
         return result
 
     def recompute(self, evidence: Evidence, pair: Pair, after_slice: int, state: RuleState) -> Decimal:
@@ -128,6 +130,13 @@ class AdaptiveRule:
         half_life = state.payload.get("parts", ())[3:] or [_FORMER_HALF_LIFE_OUTCOMES]
         estimates = self._estimates(evidence, starts, 1.0, half_life[0])
         return _as_score(float(estimates.utility[evidence.pairs.index(pair)]))
+
+    def recompute_task_types(
+        self, evidence: Evidence, pair: Pair, after_slice: int, state: RuleState
+    ) -> dict[str, Decimal]:
+        """Compute the scores of the task types of `pair` from the evidence after `after_slice`."""
+        _, latency, cost = state.payload.get("parts", (0.0, 0.0, 0.0))[:3]
+        return recompute_task_scores(evidence, pair, after_slice, state, latency + cost)
 
     def reset(self, state: RuleState | None, score: Decimal, after_slice: int) -> RuleState:  # noqa: ARG002
         """Begin the window after `after_slice`, and forget the level that the pair had fallen from."""
