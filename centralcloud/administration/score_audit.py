@@ -150,25 +150,25 @@ def _differences(
             )
             evidence = whole.up_to(each.through_slice)
             recomputed = _recompute(evidence, each, rules[each.rule])
-            if recomputed != each.score:
-                if not changes.excuse(each):
-                    yield ScoreDifference(each.table, key, each.score, recomputed)
-            elif different := _different_task_scores(evidence, each, rules[each.rule]):
-                if not changes.excuse(each):
-                    table = "rule_scores" if each.version is None else "model_task_scores"
-                    for name, (stored_score, recomputed) in different.items():
-                        yield ScoreDifference(table, {**key, "task_type": name}, stored_score, recomputed)
+            different = [ScoreDifference(each.table, key, each.score, recomputed)] if recomputed != each.score else []
+            different = different or _different_task_scores(evidence, each, key, rules[each.rule])
+            if different and not changes.excuse(each):
+                yield from different
 
 
 def _different_task_scores(
-    evidence: Evidence, each: _StoredScore, rule: Rule
-) -> dict[str, tuple[Decimal, Decimal | None]]:
-    """Return the scores of task types that come out differently: both sides, by name."""
+    evidence: Evidence, each: _StoredScore, key: dict[str, Any], rule: Rule
+) -> list[ScoreDifference]:
+    """Return the scores of task types that come out differently."""
     if not each.task_scores or not isinstance(rule, TaskTypeRule):
-        return {}
+        return []
     recomputed = rule.recompute_task_types(evidence, each.pair, each.after_slice, each.basis.state)
-    both = {name: (as_score(float(score)), recomputed.get(name)) for name, score in each.task_scores.items()}
-    return {name: (stored, again) for name, (stored, again) in both.items() if stored != again}
+    table = "rule_scores" if each.version is None else "model_task_scores"
+    return [
+        ScoreDifference(table, {**key, "task_type": name}, as_score(float(score)), recomputed.get(name))
+        for name, score in sorted(each.task_scores.items())
+        if recomputed.get(name) != as_score(float(score))
+    ]
 
 
 def _recompute(evidence: Evidence, each: _StoredScore, rule: Rule) -> Decimal | None:

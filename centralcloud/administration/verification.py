@@ -170,7 +170,9 @@ def repair(database: Database, operator: Operator, *, accept_loss: bool = False)
     return Verification(_ledger_counts(recount.ledger), differences, recount.unaccounted)
 
 
-def _correct(connection: psycopg.Connection[Any], rows: list[dict[str, Any]], delete: Query, upsert: Query) -> None:
+def _correct(
+    connection: psycopg.Connection[Any], rows: list[dict[str, Any]], delete: Query[Any], upsert: Query[Any]
+) -> None:
     for row in rows:
         if row["recount"] is None:
             delete.run(connection, row["key"])

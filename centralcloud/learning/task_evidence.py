@@ -1,4 +1,4 @@
-"""The evidence of task types: outcomes and reward of every (model, complexity, task type), slice by slice. Pure: no database."""
+"""The evidence of task types: outcomes and reward of every (model, complexity, task type), slice by slice. Pure."""
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence

@@ -1,10 +1,10 @@
-"""Estimates for the tasks of one type: the pair's, moved by what the task type's own outcomes show.
+"""Estimates for the tasks of one type: those of the pair, moved by the outcomes that came with the task type.
 
-On the scale of log-odds, the rate of a (model, complexity, task type) is expected to be that of the pair, plus how much harder
-or easier the task type is for all other models, plus how much better or worse the model is at it at other complexities. Its
-own outcomes have no part in this expectation, which counts as many outcomes as earlier ones of this kind have held. All of it
-begins at "a task type makes no difference", and leaves it only as far as chance does not explain the differences: a fleet
-whose task types mean nothing loses nothing by them.
+On the scale of log-odds, the rate of a (model, complexity, task type) is expected to be that of the pair, plus how much
+harder or easier the task type is for all other models, plus how much better or worse the model is at it at other
+complexities. Its own outcomes have no part in this expectation. It counts like so many outcomes as such expectations have
+held. All of it begins at "a task type makes no difference", and leaves it only as far as chance does not explain the
+differences: a fleet whose task types mean nothing loses nothing by them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -187,7 +187,9 @@ def _worth(prior: Floats, reward: Floats, outcomes: Floats, others: Floats) -> f
     chance = np.minimum(1 / n + 1 / others[tried], 1.0)
     weight = (n / (n + _TESTED_OUTCOMES)) ** 2
     miss = (reward[tried] / n - m) ** 2 / (m * (1 - m))
-    beyond = float((weight * (miss - chance)).sum()) - _CHANCE_ERRORS * float(np.sqrt((2 * (weight * chance) ** 2).sum()))
+    beyond = float((weight * (miss - chance)).sum()) - _CHANCE_ERRORS * float(
+        np.sqrt((2 * (weight * chance) ** 2).sum())
+    )
     share = beyond / (float((weight * (1 - chance)).sum()) + _EVEN_CELLS)
     return min(max(1 / share - 1, _LEAST_WORTH), _MOST_WORTH) if share > 0 else _MOST_WORTH
 

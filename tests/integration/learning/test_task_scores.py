@@ -35,7 +35,12 @@ def learned(database: Database, database_url: str) -> Learner:
 def _send(database: Database, url: str) -> None:
     events = [
         event
-        for model, name, good in (("atlas", "law", 18), ("atlas", "math", 6), ("borealis", "law", 7), ("borealis", "math", 17))
+        for model, name, good in (
+            ("atlas", "law", 18),
+            ("atlas", "math", 6),
+            ("borealis", "law", 7),
+            ("borealis", "math", 17),
+        )
         for event in outcomes(good, 20 - good, selected_model=model, task_type=name)
     ]
     ingest(database, url, events)
@@ -78,7 +83,10 @@ def test_the_audit_recomputes_scores_of_task_types(database: Database, database_
     execute(database_url, "UPDATE model_task_scores SET score = 1 WHERE model_name = 'atlas' AND task_type = 'law'")
     (found,) = audit_scores(database, ADAPTIVE).differences
     assert (found.table, found.key["task_type"], found.stored) == ("model_task_scores", "law", as_score(1.0))
-    execute(database_url, "UPDATE task_evidence SET successes = successes + 50 WHERE model_name = 'borealis' AND task_no = 1")
+    execute(
+        database_url,
+        "UPDATE task_evidence SET successes = successes + 50 WHERE model_name = 'borealis' AND task_no = 1",
+    )
     found = audit_scores(database, ADAPTIVE).differences
     assert {(each.table, each.key["model"]) for each in found} == {
         ("model_task_scores", "atlas"),
