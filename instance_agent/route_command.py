@@ -66,6 +66,7 @@ _RANKING: Final[_Columns] = {"model": None, "provider": None, "score": None, "va
 _CHANCES: Final[_Columns] = {
     "mean": None,
     "n_eff": None,
+    "draw_n": None,
     "penalty": None,
     "probe_share": _percent,
     "win_probability": _percent,
@@ -321,6 +322,7 @@ def _ranked(ranked: RankedModel) -> dict[str, Any]:
         "value": round(ranked.value, 6),
         "mean": estimate.mean,
         "n_eff": estimate.n_eff,
+        "draw_n": estimate.draw_n,
         "penalty": None if ranked.penalty is None else round(ranked.penalty, 6),
         "probe_share": chance.probe,
         "win_probability": chance.win,

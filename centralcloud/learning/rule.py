@@ -38,7 +38,7 @@ class RuleState:
 States = Mapping[Pair, RuleState]
 
 #: The parts of an estimate, as columns of the tables that hold scores.
-_ESTIMATE_COLUMNS: Final = ("mean", "n_eff", "low", "high", "probe_share")
+_ESTIMATE_COLUMNS: Final = ("mean", "n_eff", "draw_n", "low", "high", "probe_share")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +88,7 @@ class Score:
         estimate = Estimate(
             mean=columns["mean"],
             n_eff=columns["n_eff"],
+            draw_n=columns["draw_n"],
             probe_share=columns["probe_share"],
             interval=None if low is None or high is None else (low, high),
         )
@@ -96,11 +97,17 @@ class Score:
 
     def to_columns(self) -> dict[str, Any]:
         """The columns that `from_columns` reads."""
-        low, high = self.estimate.interval or (None, None)
-        estimate = (self.estimate.mean, self.estimate.n_eff, low, high, self.estimate.probe_share)
+        estimate = self.estimate
+        parts = (
+            estimate.mean,
+            estimate.n_eff,
+            estimate.draw_n,
+            *(estimate.interval or (None, None)),
+            estimate.probe_share,
+        )
         return {
             **{name: getattr(self, name) for name in _PLAIN_COLUMNS},
-            **dict(zip(_ESTIMATE_COLUMNS, estimate, strict=True)),
+            **dict(zip(_ESTIMATE_COLUMNS, parts, strict=True)),
         }
 
 

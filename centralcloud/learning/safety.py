@@ -75,8 +75,9 @@ def _invalid_score(score: Score) -> Iterable[tuple[str, str]]:
     for name, value in shares.items():
         if value is not None and not 0 <= value <= 1:
             yield f"{name} {value}", "a number from 0 to 1"
-    if estimate.n_eff is not None and not 0 <= estimate.n_eff < math.inf:
-        yield f"n_eff {estimate.n_eff}", "a finite number, 0 or more"
+    for name, value in {"n_eff": estimate.n_eff, "draw_n": estimate.draw_n}.items():
+        if value is not None and not 0 <= value < math.inf:
+            yield f"{name} {value}", "a finite number, 0 or more"
 
 
 def _invalid_state(state: object) -> Iterable[tuple[str, str]]:

@@ -322,6 +322,7 @@ class ModelCatalog:
                 "reason": row.reason,
                 "mean": row.estimate.mean,
                 "n_eff": row.estimate.n_eff,
+                "draw_n": row.estimate.draw_n,
                 "probe_share": row.estimate.probe_share,
                 **({"task_types": task_scores_to_json(row.task_types)} if row.task_types else {}),
             }

@@ -32,6 +32,7 @@ class PublishedScore(NamedTuple):
     mean: float | None
     n_eff: float | None
     probe_share: float | None
+    draw_n: float | None
     task_types: TaskScores | None = None
 
 
@@ -113,7 +114,7 @@ def _numbers(score: LearnedScore) -> tuple[float | None, ...]:
 
 
 def _estimate_numbers(estimate: Estimate) -> tuple[float | None, ...]:
-    return estimate.mean, estimate.n_eff, estimate.probe_share
+    return estimate.mean, estimate.n_eff, estimate.draw_n, estimate.probe_share
 
 
 def _same(one: float | None, other: float | None) -> bool:

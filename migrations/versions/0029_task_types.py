@@ -3,7 +3,7 @@
 from centralcloud.store.schema import grant_rights, run_sql_file
 
 revision = "0029"
-down_revision = "0025"
+down_revision = "0027"
 branch_labels = None
 depends_on = None
 

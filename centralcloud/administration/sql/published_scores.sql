@@ -15,6 +15,7 @@ SELECT
     s.window_start,
     s.mean,
     s.n_eff,
+    s.draw_n,
     s.low,
     s.high,
     s.probe_share,

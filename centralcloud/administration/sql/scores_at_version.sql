@@ -15,6 +15,7 @@ SELECT
     earlier.window_start,
     earlier.mean,
     earlier.n_eff,
+    earlier.draw_n,
     earlier.low,
     earlier.high,
     earlier.probe_share,

@@ -14,6 +14,7 @@ SELECT DISTINCT ON (complexity_level)
     window_start,
     mean,
     n_eff,
+    draw_n,
     low,
     high,
     probe_share,

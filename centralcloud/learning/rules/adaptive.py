@@ -30,8 +30,17 @@ from centralcloud.learning.rule import (
 )
 from centralcloud.learning.rules.alarm_log import alarm_of, open_change, read_state, record_alarm
 from centralcloud.learning.rules.change_detection import find_changes
+from centralcloud.learning.rules.confidence_sequence import anytime_interval
 from centralcloud.learning.rules.probes import leaders_of, probe_shares
 from centralcloud.learning.rules.quarantine import differing_instances
+from centralcloud.learning.rules.shrinkage import (
+    LEAST_WORTH,
+    draw_outcomes,
+    predict_pairs,
+    prior_worth,
+    shrink,
+    sources_of,
+)
 from centralcloud.learning.rules.suspicion import Suspicion, suspect_rises
 from centralcloud.learning.rules.task_types import add_task_scores, recompute_task_scores
 from centralcloud.runtime.wording import apart, counted, decimals
@@ -46,7 +55,10 @@ _LEAST_DISPERSION: Final = 0.05
 _SHARED_DISPERSION_OUTCOMES: Final = 50.0
 #: A difference of two sums of rewards below this is one of rounding.
 _ROUNDING: Final = 1e-6
-_NINETY_PERCENT: Final = 1.645
+#: The prior, and its worth in outcomes, of scores whose state does not name them.
+#: A change shows that predictions of this pair have not held: the evidence they follow from may be older than the change.
+_WORTH_AFTER_CHANGE: Final = LEAST_WORTH
+_FORMER_PRIOR: Final = (0.5, 2.0)
 #: A pair with fewer outcomes, and without a change, is called new.
 _NEW_OUTCOMES: Final = 30
 #: A penalty that moved by more than this, and by more than the mean, is the reason for a score.
@@ -67,6 +79,20 @@ class AdaptiveSettings(BaseModel):
 
     latency_weight: float = Field(default=0.1, ge=0, le=1)
     cost_weight: float = Field(default=0.0, ge=0, le=1)
+
+
+class _Priors(NamedTuple):
+    """The prior of every pair; arrays of shape (pairs,).
+
+    Attributes:
+        mean: 0 to 1.
+        worth: how many outcomes it counts like.
+        sources: words for the outcomes that it follows from; "" without any.
+    """
+
+    mean: Floats
+    worth: Floats
+    sources: list[str]
 
 
 class _Estimates(NamedTuple):
@@ -107,15 +133,18 @@ class AdaptiveRule:
             for column, each in enumerate(past)
         ]
         starts = np.where(split.changed, split.position, starts)
-        estimates = self._estimates(evidence, starts, dispersion)
+        priors = _priors(evidence, starts, dispersion, now)
+        estimates = self._estimates(evidence, starts, dispersion, priors)
         leaders = leaders_of(pairs, estimates.utility)
         goal, fallen = _goals(estimates, leaders), _fallen(estimates, leaders, now)
-        suspicion = suspect_rises(evidence, starts, dispersion, goal)
+        rose = np.array([_rose(state) for state in now])
+        suspicion = suspect_rises(evidence, starts, dispersion, goal, rose)
         probes = probe_shares(evidence, goal - estimates.mean, fallen, suspicion)
-        window = _Window(evidence, starts, estimates, probes, suspicion)
+        window = _Window(evidence, starts, priors, estimates, probes, suspicion)
         for column, pair in enumerate(pairs):
             score = window.score(column, now[column], past[column].parts)
-            parts = [score.estimate.mean, score.latency_penalty, score.cost_penalty, _HALF_LIFE_OUTCOMES]
+            prior = float(priors.mean[column]), float(priors.worth[column])
+            parts = [score.estimate.mean, score.latency_penalty, score.cost_penalty, _HALF_LIFE_OUTCOMES, *prior]
             result.scores.append(score)
             result.states[pair] = replace(now[column], payload={**now[column].payload, "parts": parts})
             if split.changed[column]:
@@ -127,8 +156,11 @@ class AdaptiveRule:
     def recompute(self, evidence: Evidence, pair: Pair, after_slice: int, state: RuleState) -> Decimal:
         """Compute the score of `pair` from the evidence after `after_slice`."""
         starts = np.full(len(evidence.pairs), evidence.position_after(after_slice), dtype=np.int64)
-        half_life = state.payload.get("parts", ())[3:] or [_FORMER_HALF_LIFE_OUTCOMES]
-        estimates = self._estimates(evidence, starts, 1.0, half_life[0])
+        parts = state.payload.get("parts", ())
+        half_life = parts[3:4] or [_FORMER_HALF_LIFE_OUTCOMES]
+        mean, worth = parts[4:6] or _FORMER_PRIOR
+        priors = _Priors(np.full(len(starts), mean), np.full(len(starts), worth), [])
+        estimates = self._estimates(evidence, starts, 1.0, priors, half_life[0])
         return _as_score(float(estimates.utility[evidence.pairs.index(pair)]))
 
     def recompute_task_types(
@@ -147,30 +179,41 @@ class AdaptiveRule:
         evidence: Evidence,
         starts: Integers,
         dispersion: float | Floats,
+        priors: _Priors,
         half_life: float = _HALF_LIFE_OUTCOMES,
     ) -> _Estimates:
-        """Compute mean = (s + 1) / (n + 2), n_eff = n / phi + 2, utility = mean - weighted latency and cost (step 2)."""
+        """Compute mean = (s + n0 m) / (n + n0), n_eff = n / phi + n0, utility = mean - weighted latency and cost."""
         outcomes, reward = evidence.since("outcomes", starts), evidence.since("reward", starts)
-        mean = (reward + 1) / (outcomes + 2)
+        mean, n_eff = shrink(priors.mean, priors.worth, reward, outcomes, dispersion)
         latency = _penalty(evidence, self.settings.latency_weight, "latency", "timed", half_life)
         cost = _penalty(evidence, self.settings.cost_weight, "cost", "priced", half_life)
-        return _Estimates(outcomes, mean, outcomes / dispersion + 2, latency, cost, mean - latency - cost)
+        return _Estimates(outcomes, mean, n_eff, latency, cost, mean - latency - cost)
 
 
 class _Window:
     """The evidence of every pair since its last change, and the scores that follow from it (step 4)."""
 
     def __init__(
-        self, evidence: Evidence, starts: Integers, estimates: _Estimates, probe_shares: Floats, suspicion: Suspicion
+        self,
+        evidence: Evidence,
+        starts: Integers,
+        priors: _Priors,
+        estimates: _Estimates,
+        probe_shares: Floats,
+        suspicion: Suspicion,
     ) -> None:
         self._evidence = evidence
         self._starts = starts
+        self._priors = priors
         self._estimates = estimates
         self._probe_shares = probe_shares
         self._suspicion = suspicion
         self._reward, self._timed, self._time_ms = (
             evidence.since(name, starts) for name in ("reward", "timed", "response_time_ms")
         )
+        low, high = anytime_interval(estimates.outcomes, self._reward, evidence.since("reward_squares", starts))
+        # A prior may outweigh a few outcomes that contradict it.
+        self._low, self._high = np.minimum(low, estimates.mean), np.maximum(high, estimates.mean)
 
     def score(self, column: int, state: RuleState, parts_before: Sequence[float] | None) -> Score:
         """Return the score of the pair in `column`; `parts_before` are the parts of its score before."""
@@ -178,7 +221,7 @@ class _Window:
         model, complexity = evidence.pairs[column]
         outcomes, mean, n_eff, latency, cost, utility = (float(values[column]) for values in self._estimates)
         start, probe_share, timed = int(self._starts[column]), float(self._probe_shares[column]), self._timed[column]
-        low, high = wilson_interval(mean * n_eff, n_eff, _NINETY_PERCENT)
+        low, high = float(self._low[column]), float(self._high[column])
         low_95, high_95 = wilson_interval(mean * n_eff, n_eff)
         score = _as_score(utility)
         window_start = evidence.opened_at[min(start, evidence.size - 1)]
@@ -193,6 +236,7 @@ class _Window:
                 mean,
                 latency,
                 cost,
+                self._prior_of(column),
                 (low, high),
                 probe_share,
                 window_start,
@@ -210,6 +254,7 @@ class _Window:
             estimate=Estimate(
                 mean=round(mean, 6),
                 n_eff=round(n_eff, 3),
+                draw_n=round(draw_outcomes(n_eff), 3),
                 probe_share=round(probe_share, 6),
                 interval=(round(low, 6), round(high, 6)),
             ),
@@ -217,12 +262,22 @@ class _Window:
             cost_penalty=round(cost, 6),
         )
 
+    def _prior_of(self, column: int) -> str:
+        """Return the words for the prior of the pair in `column`; "" if the mean is written the same without it."""
+        outcomes, mean = self._estimates.outcomes[column], self._estimates.mean[column]
+        if outcomes and f"{self._reward[column] / outcomes:.3f}" == f"{mean:.3f}":
+            return ""
+        prior, worth, source = (values[column] for values in self._priors)
+        return f", prior {prior:.2f} worth {counted(round(worth), 'outcome')}" + (f", from {source}" if source else "")
+
     def _suspicion_of(self, column: int) -> str:
         """Return the words for the suspicion that the pair in `column` has become as good as the leader; "" without one."""
         suspicion = self._suspicion
         if not suspicion.suspected[column]:
             return ""
         since = self._evidence.opened_at[int(suspicion.position[column])]
+        if suspicion.followed[column]:
+            return f"; a rise is suspected, because its model rose for other tasks at {since:%Y-%m-%d %H:%M} UTC"
         whose = "the outcomes of all its complexities" if suspicion.whole_model[column] else "its outcomes"
         ratio = suspicion.ratio[column]
         times = f"{ratio:.0f}" if ratio < _MANY_TIMES else f"more than {_MANY_TIMES:,}"
@@ -234,6 +289,21 @@ class _Window:
 
 def _as_score(utility: float) -> Decimal:
     return as_score(float(HIGHEST_SCORE) * min(max(utility, 0.0), 1.0))
+
+
+def _priors(evidence: Evidence, starts: Integers, dispersion: Floats, states: list[RuleState]) -> _Priors:
+    """Return the prior of each pair: the one that its state names, or the prediction from the other pairs."""
+    outcomes, reward = evidence.since("outcomes", starts), evidence.since("reward", starts)
+    mean = predict_pairs(evidence.pairs, reward, outcomes)
+    worth = np.full(len(mean), prior_worth(mean, reward, outcomes, dispersion))
+    sources = sources_of(evidence.pairs, outcomes)
+    for column, state in enumerate(states):
+        if "alarm" in state.payload:
+            worth[column] = _WORTH_AFTER_CHANGE
+        if "prior" in state.payload:
+            mean[column], worth[column] = state.payload["prior"]
+            sources[column] = "its former version"
+    return _Priors(mean, worth, sources)
 
 
 def _dispersion(evidence: Evidence, starts: Integers) -> Floats:
@@ -288,6 +358,12 @@ def _fallen(estimates: _Estimates, leaders: Integers, states: list[RuleState]) -
     return fallen
 
 
+def _rose(state: RuleState) -> bool:
+    """Return whether the window of a pair began with a rise."""
+    before, after, *_ = state.payload.get("alarm", (0.0, 0.0))
+    return bool(after > before)
+
+
 def _kind(
     state: RuleState,
     before: Sequence[float] | None,
@@ -316,6 +392,7 @@ def _sentence(
     mean: float,
     latency: float,
     cost: float,
+    prior: str,
     interval: tuple[float, float],
     probe_share: float,
     window_start: datetime,
@@ -325,7 +402,7 @@ def _sentence(
 ) -> str:
     penalties = "".join(f" - {part:.3f} for {what}" for part, what in ((latency, "latency"), (cost, "cost")) if part)
     basis = f"{counted(round(outcomes), 'outcome')} since {window_start:%Y-%m-%d %H:%M} UTC"
-    sentence = f"{score} = 5 x (mean {mean:.3f} of {basis}"
+    sentence = f"{score} = 5 x (mean {mean:.3f} of {basis}{prior}"
     sentence += f"{penalties}), interval {interval[0]:.3f} to {interval[1]:.3f}"
     if probe_share:
         sentence += f", {100 * probe_share:.2g}% of traffic re-checks it"

@@ -12,8 +12,10 @@ from centralcloud.learning.rules.task_types import PRIORS
 _KNOWN_LEVEL_OUTCOMES: Final = 100
 
 # The payload of a state:
-#   parts             of the newest score: mean, latency penalty, cost penalty, and the half-life of these two
+#   parts             of the newest score: mean, latency penalty, cost penalty, the half-life of these two, and mean and
+#                     worth (in outcomes) of the prior
 #   task_types        priors of the task types of the newest score
+#   prior             in place of the prediction from the other pairs: mean and worth in outcomes
 #   alarm             the newest change: mean reward before and after it, its statistic and its threshold
 #   fallen_from       after a fall: the highest mean reward before it
 #   raised            the newest slice when the alarm was raised
@@ -27,8 +29,9 @@ class Past(NamedTuple):
 
     Attributes:
         state: the state, without alarms that were taken back.
-        parts: of the score before: mean, latency penalty, cost penalty, and the half-life of these two, in outcomes of the
-            fleet (missing in scores that were computed when it was 3,000). None for a pair without a score.
+        parts: of the score before: mean, latency penalty, cost penalty, the half-life of these two, in outcomes of the fleet
+            (missing in scores that were computed when it was 3,000), and mean and worth of the prior (missing in those that
+            were computed when it was 0.5, worth 2 outcomes). None for a pair without a score.
     """
 
     state: RuleState
@@ -85,6 +88,7 @@ def record_alarm(state: RuleState, split: Split, column: int, evidence: Evidence
         "before": {**state.payload, "after_slice": state.evidence_from},
     }
     changed.pop("fallen_from", None)
+    changed.pop("prior", None)  # it was that of the evidence before
     if before > after:
         changed["fallen_from"] = max(before, state.payload.get("fallen_from", 0.0))
     return _state(changed)

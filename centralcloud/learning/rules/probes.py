@@ -6,7 +6,7 @@ from typing import Final
 from centralcloud.contracts import COMPLEXITIES
 from centralcloud.learning.arrays import Booleans, Floats, Integers, np
 from centralcloud.learning.evidence import Evidence, Pair
-from centralcloud.learning.rules.suspicion import Suspicion
+from centralcloud.learning.rules.suspicion import ODDS_AGAINST_RISE, Suspicion
 
 _SMALLEST_GAP: Final = 0.025
 #: Mean reward per task that probing may cost at most: for all pairs that do not lead, and for those that may lead again.
@@ -14,8 +14,6 @@ _PROBE_BUDGET: Final = 0.002
 _RETURN_BUDGET: Final = 0.01
 _MOST_PROBES: Final = 0.01
 _MOST_RETURN_PROBES: Final = 0.20
-#: The odds against a rise before there is a reason to suspect one.
-_ODDS_AGAINST_RISE: Final = 50.0
 #: Share of a model's budget that goes to its cheapest complexity, if that is not its share anyway.
 _CHEAPEST_SHARE: Final = 0.5
 
@@ -42,7 +40,7 @@ def probe_shares(evidence: Evidence, gap: Floats, fallen: Booleans, suspicion: S
     gap = np.maximum(gap, _SMALLEST_GAP)
     complexities = np.array([complexity for _, complexity in evidence.pairs])
     shares[others] = np.minimum(_budgets(evidence, complexities, others) / gap[others], _MOST_PROBES)
-    expected_loss = gap / (1 + suspicion.ratio / _ODDS_AGAINST_RISE)
+    expected_loss = gap / (1 + suspicion.ratio / ODDS_AGAINST_RISE)
     may_return = fallen | suspicion.suspected
     may_return[np.isnan(gap)] = False
     for complexity in np.unique(complexities[may_return]):

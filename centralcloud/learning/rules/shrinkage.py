@@ -21,10 +21,20 @@ _CELLS_OF_FIRST_WORTH: Final = 6.0
 _TESTED_OUTCOMES: Final = 1.0
 #: The log-odds of a rate with n outcomes weigh n / (n + 4) of those of a rate that is known well.
 _KNOWN_OUTCOMES: Final = 4.0
+#: Routers draw as if known pairs had up to three times as many outcomes: they then try what is clearly worse less often.
+_DRAW_SHARPENING: Final = 2.0
+_DRAW_OUTCOMES: Final = 50.0
 #: Each mean of log-odds is shrunk to the one it refines, which weighs as much as one rate that is known well.
 _SHRINKAGE: Final = 1.0
 #: No prediction is more extreme: the next version of a model may break what never failed.
 _LEAST_RATE: Final = 0.02
+#: By whether the other complexities of the model have outcomes, and whether the other models have.
+_SOURCES: Final = {
+    (True, True): "its other complexities and the other models",
+    (True, False): "its other complexities",
+    (False, True): "the other models",
+    (False, False): "",
+}
 
 
 class Shrunk(NamedTuple):
@@ -52,6 +62,11 @@ def shrink(
     worth outcomes / dispersion of the latter.
     """
     return Shrunk((reward + worth * prior) / (outcomes + worth), outcomes / dispersion + worth)
+
+
+def draw_outcomes(n_eff: float) -> float:
+    """Return the number of outcomes from which routers draw an estimate that is worth `n_eff` outcomes."""
+    return n_eff * (1 + _DRAW_SHARPENING * n_eff / (n_eff + _DRAW_OUTCOMES))
 
 
 def prior_worth(prior: Floats, reward: Floats, outcomes: Floats, dispersion: Floats | float = 1.0) -> float:
@@ -96,6 +111,13 @@ def predict_pairs(pairs: Sequence[Pair], reward: Floats, outcomes: Floats) -> Fl
     effect = (_sum_by(model, distance) - distance) / (weight_of_model - weight + _SHRINKAGE)
     rate: Floats = 1 / (1 + np.exp(-(level + effect)))
     return np.clip(rate, _LEAST_RATE, 1 - _LEAST_RATE)
+
+
+def sources_of(pairs: Sequence[Pair], outcomes: Floats) -> list[str]:
+    """Return the words for the outcomes that each prediction follows from; "" without any."""
+    of_model, of_all = _sum_by(_numbers([model for model, _ in pairs]), outcomes), outcomes.sum()
+    own, other = of_model - outcomes > 0, of_all - of_model > 0
+    return [_SOURCES[bool(by_own), bool(by_other)] for by_own, by_other in zip(own, other, strict=True)]
 
 
 def _numbers(names: Sequence[str]) -> Integers:

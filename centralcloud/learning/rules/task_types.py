@@ -17,7 +17,7 @@ from centralcloud.contracts.task_score import TaskScore
 from centralcloud.learning.arrays import Floats, Integers, np
 from centralcloud.learning.evidence import Evidence, Pair
 from centralcloud.learning.rule import HIGHEST_SCORE, RuleResult, RuleState, Score, as_score
-from centralcloud.learning.rules.shrinkage import shrink
+from centralcloud.learning.rules.shrinkage import draw_outcomes, shrink
 from centralcloud.learning.task_evidence import Task, TaskEvidence
 
 #: Differences between task types count from this many standard errors of chance on.
@@ -31,9 +31,6 @@ _LEAST_RATE: Final = 0.02
 #: A prior is worth at most so many outcomes, and never less than 2.
 _MOST_WORTH: Final = 10_000.0
 _LEAST_WORTH: Final = 2.0
-#: Routers draw as from n (1 + 2n / (n + 50)) outcomes, as for pairs.
-_DRAW_SHARPENING: Final = 2.0
-_DRAW_OUTCOMES: Final = 50.0
 #: Key of a state's payload: by task type, the prior of its newest score, and how many outcomes that counted.
 PRIORS: Final = "task_types"
 
@@ -95,7 +92,7 @@ def add_task_scores(evidence: Evidence, result: RuleResult, dispersion: Floats) 
         estimate = Estimate(
             mean=round(mean[k], 6),
             n_eff=round(n_eff[k], 3),
-            draw_n=round(n_eff[k] * (1 + _DRAW_SHARPENING * n_eff[k] / (n_eff[k] + _DRAW_OUTCOMES)), 3),
+            draw_n=round(draw_outcomes(n_eff[k]), 3),
             probe_share=scores[pair].estimate.probe_share,
         )
         score, samples = float(_score(mean[k], scores[pair])), round(found.outcomes[k])

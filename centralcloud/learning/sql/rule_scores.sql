@@ -15,6 +15,7 @@ SELECT
     window_start,
     mean,
     n_eff,
+    draw_n,
     low,
     high,
     probe_share,

@@ -1,11 +1,11 @@
 -- The new score of a rule for a pair, and what the rule remembers of the pair. Served by the primary key.
 INSERT INTO public.rule_scores AS r (
     rule, model_name, complexity_level, score, kind, reason, confidence, based_on_samples, success_rate, avg_response_time,
-    after_slice, through_slice, window_start, mean, n_eff, low, high, probe_share, latency_penalty, cost_penalty,
+    after_slice, through_slice, window_start, mean, n_eff, draw_n, low, high, probe_share, latency_penalty, cost_penalty,
     evidence_from, earlier_boundaries, state_payload, excluded_instances, recomputable, run_id, evaluated_at, task_types
 ) VALUES (
     %(rule)s, %(model)s, %(complexity)s, %(score)s, %(kind)s, %(reason)s, %(confidence)s, %(samples)s, %(success_rate)s,
-    %(avg_response_time_ms)s, %(after_slice)s, %(through_slice)s, %(window_start)s, %(mean)s, %(n_eff)s, %(low)s, %(high)s,
+    %(avg_response_time_ms)s, %(after_slice)s, %(through_slice)s, %(window_start)s, %(mean)s, %(n_eff)s, %(draw_n)s, %(low)s, %(high)s,
     %(probe_share)s, %(latency_penalty)s, %(cost_penalty)s, %(evidence_from)s, %(earlier_boundaries)s, %(state_payload)s,
     %(excluded)s, true, %(run_id)s, %(now)s, %(task_types)s
 )
@@ -22,6 +22,7 @@ ON CONFLICT (rule, model_name, complexity_level) DO UPDATE SET
     window_start = excluded.window_start,
     mean = excluded.mean,
     n_eff = excluded.n_eff,
+    draw_n = excluded.draw_n,
     low = excluded.low,
     high = excluded.high,
     probe_share = excluded.probe_share,

@@ -47,7 +47,7 @@ Index("idx_learning_runs_finished_at", learning_runs.c.finished_at, postgresql_u
 
 def _estimate_columns() -> list[SchemaItem]:
     """Columns of an estimated success probability; null for rules that estimate none."""
-    names = ("mean", "n_eff", "low", "high", "probe_share", "latency_penalty", "cost_penalty")
+    names = ("mean", "n_eff", "draw_n", "low", "high", "probe_share", "latency_penalty", "cost_penalty")
     return [Column("window_start", TIMESTAMP), *(Column(name, Double) for name in names)]
 
 

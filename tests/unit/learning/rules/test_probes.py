@@ -18,7 +18,8 @@ COMPLEXITIES = ("simple", "medium", "complex")
 
 def suspicion(evidence: Evidence, ratios: dict[Pair, float]) -> Suspicion:
     ratio = np.array([ratios.get(pair, 0.0) for pair in evidence.pairs])
-    return Suspicion(ratio, ratio > math.exp(2), np.zeros(len(ratio), np.int64), np.zeros(len(ratio), bool))
+    no = np.zeros(len(ratio), bool)
+    return Suspicion(ratio, ratio > math.exp(2), np.zeros(len(ratio), np.int64), no, no)
 
 
 def shares(
