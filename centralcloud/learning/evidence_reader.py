@@ -174,7 +174,7 @@ def _read_tasks(
     excluded: Iterable[str],
     pairs: Collection[Pair],
 ) -> None:
-    """Append the evidence of `pairs` by task type. What an interrupted read has appended is not read again."""
+    """Append the evidence of `pairs` by task type. The slices that an interrupted read has appended are not read again."""
     after_slice = max(stretch["after_slice"], tasks.newest_slice)
     values = {**stretch, "after_slice": after_slice, "excluded": list(excluded), **_columns(pairs)}
     rows = _TASK_EVIDENCE_AFTER.each(connection, values)

@@ -41,7 +41,7 @@ def test_outcomes_with_a_task_type_are_gathered_by_it(database: Database, databa
     assert verify(database).differences == []
 
 
-def test_the_thirty_second_name_and_names_that_nobody_can_read_are_other(database: Database, database_url: str) -> None:
+def test_the_thirty_second_name_and_names_that_cannot_be_shown_are_other(database: Database, database_url: str) -> None:
     _fill(database, database_url, "other", "x" * 201, "a\u202eb", *(f"t{n:02}" for n in range(20)))
     _fill(database, database_url, *(f"t{n:02}" for n in range(31, 9, -1)))
     _fill(database, database_url, "t05", "late")

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from support.commands import run_command
 from support.events import outcomes
 from support.maintenance import ingest
 from support.models import ADAPTIVE
@@ -126,3 +127,17 @@ def test_a_fleet_without_task_types_has_neither_evidence_nor_scores_by_them(
     assert execute(database_url, "SELECT count(*) FROM task_evidence") == [(0,)]
     assert execute(database_url, _CURRENT) == []
     assert all("task_types" not in message for message in _messages(database_url))
+
+
+@pytest.mark.usefixtures("learned")
+def test_the_command_lists_the_best_model_of_each_task_type_first(database_url: str) -> None:
+    env = {"DATABASE_URL": database_url}
+    shown = run_command("centralcloud", "scores", "--task-types", env=env)
+    assert [line.split()[:3] for line in shown.stdout.splitlines()[1:5]] == [
+        ["law", "complex", "atlas"],
+        ["law", "complex", "borealis"],
+        ["math", "complex", "borealis"],
+        ["math", "complex", "atlas"],
+    ]
+    rows = json.loads(run_command("centralcloud", "scores", "--task-types", "--json", env=env).stdout)
+    assert (rows[0]["outcomes"], rows[0]["difference"] > 0.5) == (60, True)

@@ -87,7 +87,7 @@ def test_a_model_without_a_score_for_the_task_type_is_compared_by_that_of_its_pa
 
 
 def test_a_task_type_is_found_as_ingest_would_write_it() -> None:
-    scores = LearnedScores(scores={("a", "simple"): learned(0.8, **{"é": 0.5})})
+    scores = LearnedScores(scores={("a", "simple"): learned(0.8, é=0.5)})
     assert scores.task_type_of(" e\u0301 ") == "é"
 
 
