@@ -23,7 +23,7 @@ from centralcloud.learning.task_evidence import Task, TaskEvidence
 #: Differences between task types count from this many standard errors of chance on.
 _CHANCE_ERRORS: Final = 2.0
 #: Cells (or task types) without any difference that are added to those that there are.
-_EVEN_CELLS: Final = 40.0
+_EVEN_CELLS: Final = 20.0
 #: Weight of few outcomes: a cell with n outcomes counts as (n / (n + 4))^2 of a cell.
 _TESTED_OUTCOMES: Final = 4.0
 #: No prior is more extreme: the next version of a model may break what never failed.
