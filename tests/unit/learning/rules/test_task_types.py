@@ -67,7 +67,7 @@ def test_what_one_model_is_worse_at_is_seen_and_its_other_task_types_stay() -> N
     result = AdaptiveRule().evaluate(evidence(rates), {})
     for model, name in (("a", "law"), ("a", "math"), ("b", "law")):
         outcomes, reward = rates[model, "simple", name]
-        assert tasks_of(result, model)[name].estimate.mean == pytest.approx(reward / outcomes, abs=0.12)
+        assert tasks_of(result, model)[name].estimate.mean == pytest.approx(reward / outcomes, abs=0.15)
     assert next(score for score in result.scores if score.model == "a").estimate.mean > 0.55
 
 
