@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from support.events import an_event, send
-from support.repository import REPOSITORY
 from support.operators import OPERATOR
+from support.repository import REPOSITORY
 from support.servers import execute
 
 from centralcloud.administration.verification import repair, verify
