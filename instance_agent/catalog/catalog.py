@@ -39,7 +39,11 @@ class CatalogSnapshot(NamedTuple):
         return row.score if row else model.complexity_scores.get(complexity)  # type: ignore[call-overload]
 
     def for_task_type(self, name: str | None) -> "CatalogSnapshot":
-        """Return this state with the learned scores for tasks of one type; the same state for None."""
+        """Return this state with the learned scores for tasks of one type; the same state for None.
+
+        Args:
+            name: of the task type, as `LearnedScores.task_type_of` returns it.
+        """
         return self if name is None else self._replace(learned=self.learned.for_task_type(name))
 
 

@@ -37,7 +37,11 @@ class LearnedScore:
     task_types: TaskScores = field(default_factory=dict)
 
     def for_task_type(self, name: str) -> "LearnedScore":
-        """Return the score with the numbers for tasks of one type; the same object where none are known."""
+        """Return the score with the numbers for tasks of one type; the same object where none are known.
+
+        Args:
+            name: of the task type, as `LearnedScores.task_type_of` returns it.
+        """
         task = self.task_types.get(name)
         return self if task is None else replace(self, score=task.score, estimate=task.estimate)
 
@@ -106,7 +110,11 @@ class LearnedScores:
         return OTHER_TASK_TYPE if OTHER_TASK_TYPE in known else None
 
     def for_task_type(self, name: str) -> "LearnedScores":
-        """Return these scores with those for tasks of one type in place of those of their pairs, where there are any."""
+        """Return these scores with those for tasks of one type in place of those of their pairs, where there are any.
+
+        Args:
+            name: of the task type, as `task_type_of` returns it.
+        """
         found = self._by_task_type.get(name)
         if found is None:
             scores = {pair: score.for_task_type(name) for pair, score in self.scores.items()}

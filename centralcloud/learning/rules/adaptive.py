@@ -267,7 +267,8 @@ class _Window:
         outcomes, mean = self._estimates.outcomes[column], self._estimates.mean[column]
         if outcomes and f"{self._reward[column] / outcomes:.3f}" == f"{mean:.3f}":
             return ""
-        prior, worth, source = (values[column] for values in self._priors)
+        prior, worth = float(self._priors.mean[column]), float(self._priors.worth[column])
+        source = self._priors.sources[column]
         return f", prior {prior:.2f} worth {counted(round(worth), 'outcome')}" + (f", from {source}" if source else "")
 
     def _suspicion_of(self, column: int) -> str:

@@ -142,12 +142,15 @@ def _check_messages(url: str) -> None:
         assert message["rule"] == "adaptive"
         low, high = message["interval"]
         assert 0 <= low <= message["mean"] <= high <= 1
-        assert message["n_eff"] == pytest.approx(message["based_on_samples"] + 2)
+        n_eff = message["n_eff"]
+        assert 2 <= n_eff - message["based_on_samples"] + 1e-6 <= 16 + 2e-6, "the prior is worth 2 to 16 outcomes"
+        assert message["draw_n"] == pytest.approx(n_eff * (1 + 2 * n_eff / (n_eff + 50)), rel=1e-4)
         assert 0 <= message["probe_share"] <= 0.22
         assert message["window_start"] <= message["timestamp"]
         update = parse_score_update(json.dumps(message))
-        assert (update.estimate.mean, update.estimate.n_eff, update.estimate.probe_share) == tuple(
-            message[name] for name in ("mean", "n_eff", "probe_share")
+        estimate = update.estimate
+        assert (estimate.mean, estimate.n_eff, estimate.draw_n, estimate.probe_share) == tuple(
+            message[name] for name in ("mean", "n_eff", "draw_n", "probe_share")
         )
     assert [message["version"] for message in sent] == sorted(message["version"] for message in sent)
 

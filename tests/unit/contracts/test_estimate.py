@@ -21,6 +21,10 @@ from centralcloud.contracts import NO_ESTIMATE, Estimate, parse_estimate
         ({"mean": 0.5, "n_eff": float("inf")}, NO_ESTIMATE),
         ({"mean": 0.5, "n_eff": 0}, NO_ESTIMATE),
         ({"mean": 0.5, "n_eff": 1e19}, NO_ESTIMATE),
+        ({"mean": 0.5, "n_eff": 9, "draw_n": 12}, Estimate(mean=0.5, n_eff=9.0, draw_n=12.0)),
+        ({"mean": 0.5, "n_eff": 9, "draw_n": 0}, Estimate(mean=0.5, n_eff=9.0)),
+        ({"mean": 0.5, "n_eff": 9, "draw_n": "12"}, Estimate(mean=0.5, n_eff=9.0)),
+        ({"mean": 0.5, "draw_n": 12}, NO_ESTIMATE),
         ({"probe_share": 1, "interval": (0, 1)}, Estimate(probe_share=1.0, interval=(0.0, 1.0))),
         ({"probe_share": True, "interval": [0.2, 0.1]}, NO_ESTIMATE),
         ({"score": 4.0, "mean": None, "n_eff": None, "probe_share": 0.0}, Estimate(probe_share=0.0)),
@@ -40,9 +44,13 @@ def test_parsed_parts_are_floats() -> None:
 @given(
     st.builds(
         lambda beta, probe_share, interval: Estimate(
-            mean=beta and beta[0], n_eff=beta and beta[1], probe_share=probe_share, interval=interval
+            mean=beta and beta[0],
+            n_eff=beta and beta[1],
+            draw_n=beta and beta[2],
+            probe_share=probe_share,
+            interval=interval,
         ),
-        st.none() | st.tuples(st.floats(0, 1), st.floats(1e-9, 9e18)),
+        st.none() | st.tuples(st.floats(0, 1), st.floats(1e-9, 9e18), st.none() | st.floats(1e-9, 9e18)),
         st.none() | st.floats(0, 1),
         st.none() | st.tuples(st.floats(0, 0.5), st.floats(0.5, 1)),
     )
@@ -53,6 +61,9 @@ def test_a_written_estimate_is_read_unchanged(estimate: Estimate) -> None:
 
 def test_the_parameters_of_the_distribution_follow_from_mean_and_n_eff() -> None:
     assert Estimate(mean=0.25, n_eff=8.0).beta == (2.0, 6.0)
+    assert Estimate(mean=0.25, n_eff=8.0, draw_n=16.0).beta == (4.0, 12.0), (
+        "routers draw from draw_n where there is one"
+    )
     assert Estimate(mean=0.25).beta is None
     assert NO_ESTIMATE.beta is None
 

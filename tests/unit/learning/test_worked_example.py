@@ -1,5 +1,6 @@
 """The worked example of docs/explanation/learning.md: the rule computes every number in it from its table of slices."""
 
+import math
 import re
 from datetime import UTC, datetime
 
@@ -88,16 +89,22 @@ def test_the_calculations_in_the_text_are_right() -> None:
     assert bold is not None
     gap = (bold - 0.010) - (ace - 0.020)
     ace_8, bold_8 = (score(run()[8][0], model).estimate.mean or 0 for model in _MODELS)
-    goal, was = bold_8 - 0.010 + 0.020, (60 + 20 * ace_8) / 120
+    goal, window_mean = bold_8 - 0.010 + 0.020, 77 / 118
+    was = (60 + 20 * window_mean) / 120
+    prior, worth = run()[5][0].states["ace", "complex"].payload["parts"][4:]
+    prior_6 = run()[6][0].states["ace", "complex"].payload["parts"][4]
+    mean = (475 + worth * prior) / (500 + worth)
     ratio, gap_8 = (goal / was) ** 16, goal - ace_8
     for calculation in (
-        f"(475 + 1) / (500 + 2) = {476 / 502:.3f}, score 5 * ({476 / 502:.3f} - 0.020) = {5 * (476 / 502 - 0.020):.3f}",
+        f"ln(161 / 41) = {math.log(161 / 41):.2f} with the weight 200 / 204",
+        f"(475 + {worth:.2f} * {prior:.3f}) / (500 + {worth:.2f}) = {mean:.3f}, score 5 * ({mean:.3f} - 0.020)",
+        f"(60 + 2 * {prior_6:.3f}) / 102",
         f"= {parts[0]:.2f} + {parts[1]:.2f} = {sum(parts):.2f}",
         f"ln(4 * 600^1.5 / 0.1) = {threshold(600):.2f}",
         f"`ace` is {gap:.3f} behind",
         f"0.002 / {gap:.3f} + 0.01 / {gap:.3f} = {0.012 / gap:.1%}",
         f"at the rate {goal - 0.020:.3f} + 0.020 = {goal:.3f}",
-        f"(60 + 20 * {ace_8:.3f}) / (100 + 20) = {was:.3f}",
+        f"(76 + 1) / (116 + 2) = {window_mean:.3f}, is (60 + 20 * {window_mean:.3f}) / (100 + 20) = {was:.3f}",
         f"({goal:.3f} / {was:.3f})^16 = {ratio:.0f} times",
         f"+ 0.01 / ({gap_8:.3f} / (1 + {ratio:.0f} / 50)) = {0.01 + 0.01 / gap_8 * (1 + ratio / 50):.1%}",
     ):

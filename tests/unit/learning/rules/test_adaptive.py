@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
@@ -22,11 +23,16 @@ from support.adaptive_by_hand import (
 )
 
 from centralcloud.learning.evidence import Evidence, Pair, RecentOutcomes
-from centralcloud.learning.rule import RuleResult, RuleState, Score, wilson_interval
+from centralcloud.learning.rule import RuleResult, RuleState, Score, as_score, wilson_interval
 from centralcloud.learning.rules import AdaptiveRule, AdaptiveSettings
+from centralcloud.learning.rules.confidence_sequence import anytime_interval
+from centralcloud.learning.rules.shrinkage import predict_pairs, prior_worth
 
 A, B, C = (("a", "simple"), ("b", "simple"), ("c", "simple"))
 NO_COSTS = AdaptiveRule(AdaptiveSettings(latency_weight=0))
+HARD = ("a", "complex")
+#: States with the prior that every pair had before there were predictions: the numbers of a manual calculation are round.
+HALF: dict[Pair, RuleState] = {pair: RuleState(payload={"prior": [0.5, 2.0]}) for pair in (A, B, C, HARD)}
 
 
 def evaluate(
@@ -50,29 +56,85 @@ def run_by_run(slices: list[Slice], rule: AdaptiveRule = NO_COSTS) -> list[RuleR
 
 
 def test_the_score_is_five_times_the_estimated_success_rate() -> None:
-    score = scores(evaluate([{A: of(200, 178), B: of(30, 3)}] * 2))[A]
+    score = scores(evaluate([{A: of(200, 178), B: of(30, 3)}] * 2, HALF))[A]
     mean = (356 + 1) / (400 + 2)
     assert score.estimate.mean == pytest.approx(mean, abs=1e-6)
     assert score.score == Decimal("4.440")
     assert (score.estimate.n_eff, score.samples, score.success_rate) == (402, 400, 0.89)
-    assert score.estimate.interval == pytest.approx(wilson_interval(357, 402, 1.645), abs=1e-6)
+    assert score.estimate.draw_n == pytest.approx(402 * (1 + 2 * 402 / 452), abs=1e-3)
+    ends = [float(end[0]) for end in anytime_interval(*(np.array([float(each)]) for each in (400, 356, 356)))]
+    assert score.estimate.interval == pytest.approx(ends, abs=1e-6), "it is about the outcomes alone"
     low, high = wilson_interval(357, 402)
     assert score.confidence == pytest.approx(1 - (high - low), abs=1e-4)
     assert (score.after_slice, score.through_slice, score.window_start) == (0, 2, OPENED)
     assert score.reason == (
-        "4.440 = 5 x (mean 0.888 of 400 outcomes since 2026-11-20 09:00 UTC), interval 0.860 to 0.911"
+        "4.440 = 5 x (mean 0.888 of 400 outcomes since 2026-11-20 09:00 UTC, prior 0.50 worth 2 outcomes, from its former"
+        " version), interval {:.3f} to {:.3f}".format(*score.estimate.interval)
     )
 
 
-def test_a_pair_without_outcomes_has_the_middle_score() -> None:
-    score = scores(evaluate([{A: of(0, 0), B: of(50, 40)}]))[A]
-    assert (score.score, score.estimate.mean, score.estimate.n_eff, score.samples) == (Decimal("2.500"), 0.5, 2, 0)
-    assert (score.success_rate, score.avg_response_time_ms, score.kind) == (None, None, "new")
+def test_a_pair_without_outcomes_has_the_score_that_similar_pairs_predict() -> None:
+    score = scores(evaluate([{A: of(0, 0), B: of(50, 40), HARD: of(50, 45), ("b", "complex"): of(50, 35)}]))[A]
+    pairs, outcomes = [A, B, HARD, ("b", "complex")], np.array([0.0, 50, 50, 50])
+    reward = np.array([0.0, 40, 45, 35])
+    predicted = predict_pairs(pairs, reward, outcomes)
+    worth = prior_worth(predicted, reward, outcomes)
+    assert score.estimate.mean == pytest.approx(predicted[0], abs=1e-6)
+    assert 0.8 < predicted[0] < 0.9
+    assert score.estimate.n_eff == pytest.approx(worth, abs=1e-3)
+    assert (score.samples, score.success_rate, score.avg_response_time_ms, score.kind) == (0, None, None, "new")
+    low, high = score.estimate.interval or (None, None)
+    assert (low, high) == (0, 1), "nothing is known of it"
+    words = f"prior {predicted[0]:.2f} worth {worth:.0f} outcomes, from its other complexities and the other models"
+    assert f"of 0 outcomes since 2026-11-20 09:00 UTC, {words})" in score.reason
+
+
+@pytest.mark.parametrize(
+    ("others", "source"),
+    [
+        ({HARD: of(50, 45)}, ", from its other complexities)"),
+        ({B: of(50, 45)}, ", from the other models)"),
+        ({B: of(0, 0)}, " worth 4 outcomes)"),
+    ],
+)
+def test_the_sentence_says_what_a_prior_follows_from(others: Slice, source: str) -> None:
+    assert source in scores(evaluate([{A: of(0, 0), **others}]))[A].reason
+
+
+def test_a_prior_that_makes_no_difference_is_not_mentioned() -> None:
+    assert "prior" not in scores(evaluate([{A: of(90_000, 80_000), B: of(90_000, 80_000)}]))[A].reason
+
+
+def test_a_few_outcomes_do_not_put_the_mean_outside_its_interval() -> None:
+    slices: list[Slice] = [{A: of(6, 0), **{(f"m{n}", "simple"): of(300, 290) for n in range(9)}}]
+    state = {A: RuleState(payload={"prior": [0.95, 16.0]})}
+    estimate = scores(evaluate(slices, state))[A].estimate
+    assert estimate.interval is not None
+    assert estimate.interval[0] <= (estimate.mean or 0) <= estimate.interval[1]
+
+
+def test_a_named_prior_replaces_the_prediction_until_the_next_change() -> None:
+    slices: list[Slice] = [{A: of(50, 45), B: of(10, 8)}] * 20
+    state = {A: RuleState(payload={"prior": [0.2, 3.0]})}
+    told = evaluate(slices, state)
+    assert scores(told)[A].estimate.mean == pytest.approx((900 + 0.6) / 1003, abs=1e-6)
+    assert told.states[A].payload["prior"] == [0.2, 3.0]
+    fell = evaluate([*slices, *[{A: of(50, 10), B: of(10, 8)}] * 2], told.states)
+    assert fell.alarms
+    assert "prior" not in fell.states[A].payload
+
+
+def test_after_a_change_a_prediction_is_worth_two_outcomes() -> None:
+    others: Slice = {(f"m{n}", "simple"): of(20, 18) for n in range(9)}
+    runs = run_by_run([{A: of(50, 45), **others}] * 20 + [{A: of(50, 10), **others}] * 2)
+    assert runs[10].states[A].payload["parts"][5] > 4
+    assert runs[-1].states[A].payload["parts"][5] == 2
 
 
 def test_scores_never_reach_0_or_5() -> None:
-    perfect, hopeless = (scores(evaluate([{A: of(4000, 4000), B: of(4000, 0)}]))[pair].score for pair in (A, B))
-    assert Decimal(0) < hopeless < Decimal("0.002") < Decimal("4.998") < perfect < Decimal(5)
+    found = scores(evaluate([{A: of(4000, 4000), B: of(4000, 0)}]))
+    perfect, hopeless = (found[pair].score for pair in (A, B))
+    assert Decimal(0) < hopeless < Decimal("0.003") < Decimal("4.997") < perfect < Decimal(5)
 
 
 def test_without_evidence_there_are_no_scores() -> None:
@@ -82,7 +144,7 @@ def test_without_evidence_there_are_no_scores() -> None:
 
 def test_latency_and_cost_are_subtracted() -> None:
     slices: list[Slice] = [{A: of(100, 90, latency=0.4, cost=0.25), B: of(100, 90)}]
-    score = scores(evaluate(slices, rule=AdaptiveRule(AdaptiveSettings(latency_weight=0.1, cost_weight=0.2))))[A]
+    score = scores(evaluate(slices, HALF, AdaptiveRule(AdaptiveSettings(latency_weight=0.1, cost_weight=0.2))))[A]
     assert (score.latency_penalty, score.cost_penalty) == pytest.approx((0.04, 0.05))
     assert float(score.score) == pytest.approx(5 * (91 / 102 - 0.04 - 0.05), abs=5e-4)
     assert score.estimate.mean == pytest.approx(91 / 102, abs=1e-6), "the mean is that of success alone"
@@ -134,7 +196,8 @@ def test_a_fall_begins_a_new_window_and_is_remembered() -> None:
     assert (state.evidence_from, state.payload["fallen_from"]) == (20, 0.9)
     outcomes = 50 * (runs.index(noticed) - 19)
     assert (score.samples, score.after_slice, score.kind) == (outcomes, 20, "alarm")
-    assert score.estimate.mean == pytest.approx((outcomes / 2 + 1) / (outcomes + 2), abs=1e-6)
+    prior = noticed.states[A].payload["parts"][4]
+    assert score.estimate.mean == pytest.approx((outcomes / 2 + 2 * prior) / (outcomes + 2), abs=1e-6)
     compared = f"G is {expected.statistic:.0f}, above the threshold {expected.threshold:.0f}"
     assert f"; the mean changed then from 0.90 to 0.50 ({compared})" in score.reason
     assert not runs[-1].alarms or noticed is runs[-1], "it is noticed once"
@@ -187,7 +250,7 @@ def test_the_state_of_a_model_that_keeps_changing_stays_small() -> None:
 
 
 def test_pairs_that_do_not_lead_are_probed_within_a_budget_of_lost_reward() -> None:
-    found = scores(evaluate([{A: of(998, 899), B: of(998, 799), C: of(998, 99)}]))
+    found = scores(evaluate([{A: of(998, 899), B: of(998, 799), C: of(998, 99)}], HALF))
     assert found[A].estimate.probe_share == 0, "the leader is used anyway"
     assert found[B].estimate.probe_share == pytest.approx(0.002 / 2 / 0.1)
     assert found[C].estimate.probe_share == pytest.approx(0.002 / 2 / 0.8, abs=1e-6)
@@ -205,30 +268,31 @@ def test_a_lone_model_needs_no_probes() -> None:
 
 
 def test_each_complexity_has_its_own_probe_budget() -> None:
-    hard = ("a", "complex")
-    found = scores(evaluate([{A: of(998, 899), B: of(998, 399), hard: of(100, 10)}]))
-    assert found[hard].estimate.probe_share == 0
+    found = scores(evaluate([{A: of(998, 899), B: of(998, 399), HARD: of(100, 10)}], HALF))
+    assert found[HARD].estimate.probe_share == 0
     assert found[B].estimate.probe_share == pytest.approx(0.002 / 1 / 0.5)
 
 
 @pytest.mark.parametrize(("fallen", "share"), [([B], 0.02), ([B, C], 0.01), ([], 0.0)])
 def test_a_fallen_model_is_probed_more_while_it_may_become_the_best_again(fallen: list[Pair], share: float) -> None:
-    state: dict[Pair, RuleState] = {pair: RuleState(payload={"fallen_from": 0.95}) for pair in fallen}
-    found = scores(evaluate([{A: of(998, 899), B: of(998, 399), C: of(998, 399)}], state))
+    state: dict[Pair, RuleState] = {
+        pair: RuleState(payload={"fallen_from": 0.95, "prior": [0.5, 2.0]}) for pair in fallen
+    }
+    found = scores(evaluate([{A: of(998, 899), B: of(998, 399), C: of(998, 399)}], HALF | state))
     usual = 0.002 / 2 / 0.5
     for pair in (B, C):
         assert found[pair].estimate.probe_share == pytest.approx(usual + (share if pair in fallen else 0), abs=1e-6)
 
 
 def test_a_model_that_was_never_better_than_the_leader_is_not_probed_more() -> None:
-    state: dict[Pair, RuleState] = {B: RuleState(payload={"fallen_from": 0.89})}
-    found = scores(evaluate([{A: of(998, 899), B: of(998, 399)}], state))
+    state: dict[Pair, RuleState] = {B: RuleState(payload={"fallen_from": 0.89, "prior": [0.5, 2.0]})}
+    found = scores(evaluate([{A: of(998, 899), B: of(998, 399)}], HALF | state))
     assert found[B].estimate.probe_share == pytest.approx(0.002 / 0.5, abs=1e-6)
 
 
 def test_a_fallen_model_gets_at_most_a_fifth_of_the_traffic() -> None:
-    state: dict[Pair, RuleState] = {B: RuleState(payload={"fallen_from": 0.95})}
-    found = scores(evaluate([{A: of(998, 899), B: of(998, 889)}], state))
+    state: dict[Pair, RuleState] = {B: RuleState(payload={"fallen_from": 0.95, "prior": [0.5, 2.0]})}
+    found = scores(evaluate([{A: of(998, 899), B: of(998, 889)}], HALF | state))
     assert found[B].estimate.probe_share == pytest.approx(0.01 + 0.20)
 
 
@@ -278,7 +342,7 @@ def test_graded_rewards_with_little_dispersion_raise_n_eff() -> None:
     slices: list[Slice] = [{A: of(100, 70, squares=52), B: of(100, 40, squares=20)}] * 5
     shared = (500 * 0.03 + 500 * 0.04) / (500 * 0.7 * 0.3 + 500 * 0.4 * 0.6)
     assert dispersion(slices, A) == pytest.approx((500 * 0.03 / 0.21 + 50 * shared) / 550)
-    found = scores(evaluate(slices))
+    found = scores(evaluate(slices, HALF))
     for pair in (A, B):
         assert found[pair].estimate.n_eff == pytest.approx(500 / dispersion(slices, pair) + 2, abs=1e-3)
     assert found[A].estimate.mean == pytest.approx(351 / 502, abs=1e-6)
@@ -288,7 +352,7 @@ def test_a_few_graded_rewards_are_taken_to_scatter_like_those_of_the_other_model
     slices: list[Slice] = [{A: of(4000, 2800, squares=2080), B: of(1, 0.4, squares=0.16)}]
     shared = 4000 * 0.03 / (4000 * 0.21 + 0.24)
     phi = (0 + 50 * shared) / 51
-    assert scores(evaluate(slices))[B].estimate.n_eff == pytest.approx(1 / phi + 2, abs=1e-3)
+    assert scores(evaluate(slices, HALF))[B].estimate.n_eff == pytest.approx(1 / phi + 2, abs=1e-3)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -304,7 +368,7 @@ def test_a_model_whose_rewards_scatter_more_raises_no_false_alarms(seed: int) ->
 
 
 def test_constant_rewards_do_not_make_an_estimate_certain() -> None:
-    assert scores(evaluate([{A: of(100, 70, squares=49)}] * 5))[A].estimate.n_eff == pytest.approx(500 / 0.05 + 2)
+    assert scores(evaluate([{A: of(100, 70, squares=49)}] * 5, HALF))[A].estimate.n_eff == pytest.approx(500 / 0.05 + 2)
 
 
 def test_the_kind_and_the_reason_explain_a_score() -> None:
@@ -360,6 +424,14 @@ def test_every_score_can_be_recomputed_later_from_the_evidence_it_names(seed: in
             assert score.samples == total(slices[score.after_slice : score.through_slice], score.pair, "outcomes")
 
 
+def test_a_score_from_before_priors_were_predicted_can_still_be_recomputed() -> None:
+    """The parts in its state end with the half-life: the prior was 0.5, worth 2 outcomes."""
+    slices: list[Slice] = [{A: of(20, 19), B: of(500, 100)}]
+    old = RuleState(payload={"parts": [20 / 22, 0.0, 0.0, 1000.0]})
+    assert NO_COSTS.recompute(evidence_of(slices), A, 0, old) == as_score(5 * 20 / 22)
+    assert scores(evaluate(slices))[A].score < as_score(5 * 20 / 22)
+
+
 def test_a_score_from_before_the_half_life_was_shortened_can_still_be_recomputed() -> None:
     """Its state has three parts: no half-life, which was 3,000 outcomes then."""
     slices: list[Slice] = [{A: of(500, 400, latency=0.1)}] * 4 + [{A: of(500, 400, latency=0.9)}]
@@ -375,7 +447,7 @@ def test_a_manual_score_begins_a_new_window() -> None:
     state = run_by_run(slices)[-1].states[A]
     again = NO_COSTS.reset(state, Decimal("4.500"), 23)
     assert again == RuleState(evidence_from=23)
-    later = scores(evaluate([*slices, {A: of(50, 45)}], {A: again}))[A]
+    later = scores(evaluate([*slices, {A: of(50, 45)}], {A: replace(again, payload={"prior": [0.5, 2.0]})}))[A]
     assert (later.samples, later.score, later.kind) == (50, Decimal("4.423"), "steady")
 
 

@@ -1,4 +1,4 @@
-"""Intervals that hold at any time: they cover the true rate at every number of outcomes, whoever is tried again."""
+"""Intervals that hold at any time: they cover the true rate at every number of outcomes, though the unlucky stay untried."""
 
 import math
 from datetime import UTC, datetime
@@ -69,7 +69,8 @@ def coverage(seeds: range, *, graded: bool = False) -> tuple[np.ndarray, np.ndar
         random = np.random.default_rng(seed)
         rates = random.beta(4, 2, 12)
         pairs = [(f"m{number}", "simple") for number in range(len(rates))]
-        rule, evidence, states = AdaptiveRule(AdaptiveSettings(latency_weight=0)), Evidence(), States()
+        rule, evidence = AdaptiveRule(AdaptiveSettings(latency_weight=0)), Evidence()
+        states: States = {}
         alpha, beta, probe = np.ones(len(rates)), np.ones(len(rates)), np.zeros(len(rates))
         for tick in range(25):
             draws = random.beta(alpha, beta, (40, len(rates))).argmax(axis=1)
@@ -94,4 +95,16 @@ def coverage(seeds: range, *, graded: bool = False) -> tuple[np.ndarray, np.ndar
                 low, high = score.estimate.interval
                 fixed = wilson_interval(score.samples * (score.success_rate or 0.0), score.samples, 1.645)
                 counts[:, band] += 1, low <= rates[i] <= high, fixed[0] <= rates[i] <= fixed[1]
-    return counts[0], counts[1] / counts[0], counts[2] / counts[0]
+    seen = np.maximum(counts[0], 1)
+    return counts[0], counts[1] / seen, counts[2] / seen
+
+
+@pytest.mark.parametrize("graded", [False, True])
+def test_intervals_cover_the_truth_at_every_number_of_outcomes_though_unlucky_ones_are_not_tried_again(
+    graded: bool,
+) -> None:
+    seen, covered, covered_by_fixed = coverage(range(8 if graded else 16), graded=graded)
+    enough = seen >= 100
+    assert enough.sum() >= 6
+    assert (covered[enough] >= 0.9).all(), dict(zip(BANDS, covered.round(3).tolist(), strict=True))
+    assert graded or covered_by_fixed[enough].min() < 0.85, "an interval for a fixed number of outcomes does not"

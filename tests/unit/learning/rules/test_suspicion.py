@@ -151,3 +151,23 @@ def test_constant_rates_are_hardly_ever_suspected() -> None:
 def test_nothing_is_suspected_without_a_boundary() -> None:
     found = suspect([{PAIR: of(20, 2)}], 0.9)
     assert (found.suspected.tolist(), found.ratio.tolist(), found.position.tolist()) == ([False], [0.0], [-1])
+
+
+def test_a_complexity_is_suspected_when_its_model_rose_in_another_one() -> None:
+    """Its odds are even then: without an outcome since, the ratio is the 50 that are missing. Failures end the suspicion."""
+    other = (PAIR[0], "complex")
+    for since, suspected in (((0, 0), True), ((1, 1), True), ((6, 0), False)):
+        slices: list[Slice] = [{**REST, PAIR: of(4, 0), other: of(4, 0)}] * 10
+        slices += [{**REST, PAIR: of(*since), other: of(15, 14)}]
+        evidence = evidence_of(slices)
+        starts = np.array([10 if pair == other else 0 for pair in evidence.pairs])
+        goal = np.array([0.9 if pair == PAIR else math.nan for pair in evidence.pairs])
+        rose = np.array([pair == other for pair in evidence.pairs])
+        found = suspect_rises(evidence, starts, np.ones(len(starts)), goal, rose)
+        at = evidence.pairs.index(PAIR)
+        assert found.suspected[at] == suspected
+        assert not found.suspected[evidence.pairs.index(("other", "simple"))]
+        if since == (0, 0):
+            assert (found.ratio[at], found.position[at]) == (pytest.approx(50), 10)
+            assert found.followed[at]
+            assert not suspect_rises(evidence, starts, np.ones(len(starts)), goal).suspected[at]
