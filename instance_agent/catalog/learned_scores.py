@@ -91,9 +91,13 @@ class LearnedScores:
         """
         return self.scores.get((model, complexity))
 
-    @cached_property
+    @property
     def task_types(self) -> frozenset[str]:
         """The task types for which at least one pair has a score."""
+        return self._task_types
+
+    @cached_property
+    def _task_types(self) -> frozenset[str]:
         return frozenset(name for score in self.scores.values() for name in score.task_types)
 
     def task_type_of(self, name: str | None) -> str | None:
@@ -102,7 +106,7 @@ class LearnedScores:
         Args:
             name: as the caller or a classifier gave it; one without scores of its own counts as ``other``.
         """
-        known = self.task_types
+        known = self._task_types
         if not known or not name:
             return None
         if name in known or (name := normalize(name)) in known:
