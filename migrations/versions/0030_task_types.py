@@ -2,8 +2,8 @@
 
 from centralcloud.store.schema import grant_rights, run_sql_file
 
-revision = "0029"
-down_revision = "0027"
+revision = "0030"
+down_revision = "0029"
 branch_labels = None
 depends_on = None
 
@@ -12,15 +12,15 @@ oldest_code = "0003"
 
 
 def upgrade() -> None:
-    run_sql_file("0029_task_types.sql")
+    run_sql_file("0030_task_types.sql")
     run_sql_file("functions/drop_expired_partition.v5.sql")
     run_sql_file("functions/current_task_scores.v1.sql")
     for table in ("task_types", "task_evidence", "dropped_task_evidence", "model_task_scores"):
         grant_rights(table)
-    run_sql_file("0029_grants.sql")
+    run_sql_file("0030_grants.sql")
 
 
 def downgrade() -> None:
     """Remove evidence and scores by task type. The records keep their task types."""
     run_sql_file("functions/drop_expired_partition.v4.sql")
-    run_sql_file("0029_drop.sql")
+    run_sql_file("0030_drop.sql")

@@ -1,4 +1,4 @@
--- Revision 0029: evidence and scores by task type. Expands only: workers of earlier revisions run on beside it. The slices that they
+-- Revision 0030: evidence and scores by task type. Expands only: workers of earlier revisions run on beside it. The slices that they
 -- gather have no evidence by task type, and the pairs that they publish have no scores by task type until the next run.
 CREATE TABLE task_types (
     task_no     smallint PRIMARY KEY CHECK (task_no BETWEEN 1 AND 31),
