@@ -245,8 +245,10 @@ def _show_choice(
     print_gateway_refusal(settings)
     # A running router explores; a command shows the best one.
     router = ModelRouter(catalog, instance_id=settings.instance_id, selection=settings.selection, rng=rng)
-    level = resolve_task(hints, NO_HINTS, None, text, ClassifierFile(settings.state_folder).load()).level
-    choice = router.choose(level, capabilities=hints.capabilities, prefer=hints.prefer, model=model)
+    task = resolve_task(hints, NO_HINTS, None, text, ClassifierFile(settings.state_folder).load())
+    choice = router.choose(
+        task.level, capabilities=hints.capabilities, prefer=hints.prefer, model=model, task_type=task.task_type
+    )
     ranking = [_ranked(ranked) for ranked in choice.ranking]
     if json_output:
         print_json(

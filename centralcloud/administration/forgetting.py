@@ -98,13 +98,14 @@ def forget_models(database: Database, names: Collection[str], operator: Operator
         # Events that ingest has in flight now get ids above this one.
         open_slice_start = OPEN_SLICE_START.maybe(connection) or 0
         records = _FORGET_RECORDS.run(connection, {**given, "after_record_id": 0})
-        for statement in (*RENAME_STORED, RENAME_EVIDENCE):
+        for statement in (*RENAME_STORED, *RENAME_EVIDENCE):
             statement.run(connection, given)
         lock_scores(connection)
         hold_ingest(connection)
         # From here on nothing is ingested, no slice is closed, and no evidence is gathered.
         records += _FORGET_RECORDS.run(connection, {**given, "after_record_id": open_slice_start})
-        RENAME_EVIDENCE.run(connection, given)
+        for statement in RENAME_EVIDENCE:
+            statement.run(connection, given)
         _FORGET_METRICS.run(connection, given)
         for complexity in COMPLEXITIES:
             REPAIR_RESPONSE_TIMES.run(connection, {"model_name": OTHER, "complexity_level": complexity})

@@ -51,9 +51,18 @@ _UNGATHERED_SLICES = Query("centralcloud.store", "ungathered_slices")
 OPEN_SLICE_START = Query(__package__, "open_slice_start", row=int)
 REPAIR_RESPONSE_TIMES = Query(__package__, "repair_response_times")
 _RENAME_RECORDS = Query(__package__, "rename_records")
-RENAME_EVIDENCE = Query(__package__, "rename_evidence")
+#: Evidence, and that by task type.
+RENAME_EVIDENCE = [Query(__package__, f"rename_{name}") for name in ("evidence", "task_evidence")]
 _RENAME_METRICS = Query(__package__, "rename_metrics")
-_STORED: Final = ("roll_ups", "usage", "escalations", "dropped_metrics", "dropped_evidence", "feedback")
+_STORED: Final = (
+    "roll_ups",
+    "usage",
+    "escalations",
+    "dropped_metrics",
+    "dropped_evidence",
+    "dropped_task_evidence",
+    "feedback",
+)
 #: Written by maintenance alone, as are evidence and records that are merged or dropped.
 RENAME_STORED = [Query(__package__, f"rename_{name}") for name in _STORED]
 _RENAME_LEARNED = [
@@ -122,13 +131,14 @@ def rename_model(database: Database, old: str, new: str, operator: Operator) -> 
         open_slice_start = OPEN_SLICE_START.maybe(connection) or 0
         records = _RENAME_RECORDS.run(connection, {**names, "after_record_id": 0})
         stored = {"old": [old], "new": new}
-        for statement in (*RENAME_STORED, RENAME_EVIDENCE):
+        for statement in (*RENAME_STORED, *RENAME_EVIDENCE):
             statement.run(connection, stored)
         lock_scores(connection)
         hold_ingest(connection)
         # From here on nothing is ingested, no slice is closed, and no evidence is gathered.
         records += _RENAME_RECORDS.run(connection, {**names, "after_record_id": open_slice_start})
-        RENAME_EVIDENCE.run(connection, stored)
+        for statement in RENAME_EVIDENCE:
+            statement.run(connection, stored)
         known, target = _pairs(connection, old), _pairs(connection, new)
         merged = [complexity for complexity in known.complexities if complexity in target.complexities]
         LOCK_VERSIONS.run(connection)

@@ -10,7 +10,7 @@ import psycopg
 
 from centralcloud.learning.evidence import Evidence, Pair
 from centralcloud.learning.evidence_reader import EvidenceReader
-from centralcloud.learning.rule import Rule
+from centralcloud.learning.rule import Rule, TaskTypeRule, as_score
 from centralcloud.learning.rule_scores import Basis
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.query import Query
@@ -72,6 +72,7 @@ class _StoredScore(NamedTuple):
     after_slice: int
     through_slice: int
     computed_at: datetime
+    task_scores: dict[str, float]
     basis: Basis
 
     @property
@@ -81,6 +82,7 @@ class _StoredScore(NamedTuple):
     @classmethod
     def from_columns(cls, columns: dict[str, Any]) -> "_StoredScore":
         plain = {name: columns[name] for name in cls._fields if name != "basis"}
+        plain["task_scores"] = plain["task_scores"] or {}
         return cls(**plain, basis=Basis.from_columns(columns))
 
 
@@ -146,13 +148,30 @@ def _differences(
             whole = reader.evidence(
                 connection, newest, history="", generation=0, pairs=pairs, excluded=each.basis.excluded, reported={}
             )
-            recomputed = _recompute(whole, each, rules[each.rule])
-            if recomputed != each.score and not changes.excuse(each):
-                yield ScoreDifference(each.table, key, each.score, recomputed)
+            evidence = whole.up_to(each.through_slice)
+            recomputed = _recompute(evidence, each, rules[each.rule])
+            different = [ScoreDifference(each.table, key, each.score, recomputed)] if recomputed != each.score else []
+            different = different or _different_task_scores(evidence, each, key, rules[each.rule])
+            if different and not changes.excuse(each):
+                yield from different
 
 
-def _recompute(whole: Evidence, each: _StoredScore, rule: Rule) -> Decimal | None:
-    evidence = whole.up_to(each.through_slice)
+def _different_task_scores(
+    evidence: Evidence, each: _StoredScore, key: dict[str, Any], rule: Rule
+) -> list[ScoreDifference]:
+    """Return the scores of task types that come out differently."""
+    if not each.task_scores or not isinstance(rule, TaskTypeRule):
+        return []
+    recomputed = rule.recompute_task_types(evidence, each.pair, each.after_slice, each.basis.state)
+    table = "rule_scores" if each.version is None else "model_task_scores"
+    return [
+        ScoreDifference(table, {**key, "task_type": name}, as_score(float(score)), recomputed.get(name))
+        for name, score in sorted(each.task_scores.items())
+        if recomputed.get(name) != as_score(float(score))
+    ]
+
+
+def _recompute(evidence: Evidence, each: _StoredScore, rule: Rule) -> Decimal | None:
     if evidence.column_of(each.pair) is None or not evidence.slices:
         return None
     return rule.recompute(evidence, each.pair, each.after_slice, each.basis.state)

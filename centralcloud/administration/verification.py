@@ -20,6 +20,7 @@ _RECOUNT_MESSAGES = Query(__package__, "recount_messages", row=dict)
 _RECOUNT_DECISIONS = Query(__package__, "recount_decisions", row=dict)
 _RECOUNT_METRICS = Query(__package__, "recount_metrics", row=dict)
 _RECOUNT_EVIDENCE = Query(__package__, "recount_evidence", row=dict)
+_RECOUNT_TASK_EVIDENCE = Query(__package__, "recount_task_evidence", row=dict)
 _EVENTS_COUNTED = Query(__package__, "events_counted", row=dict)
 _DETACHED_PARTITIONS = Query(__package__, "detached_partitions", row=str)
 _LOCK_MAINTENANCE = Query(__package__, "lock_maintenance")
@@ -31,6 +32,8 @@ _REPAIR_RESPONSE_TIMES = Query(__package__, "repair_response_times")
 _DELETE_EMPTY_METRICS = Query(__package__, "delete_empty_metrics")
 _UPSERT_EVIDENCE = Query(__package__, "upsert_evidence")
 _DELETE_EVIDENCE = Query(__package__, "delete_evidence")
+_UPSERT_TASK_EVIDENCE = Query(__package__, "upsert_task_evidence")
+_DELETE_TASK_EVIDENCE = Query(__package__, "delete_task_evidence")
 _BUMP_EVIDENCE_GENERATION = Query(__package__, "bump_evidence_generation")
 #: Differences that a repair writes to the log of operators' actions in full; it counts the others.
 _LOGGED_DIFFERENCES: Final = 50
@@ -111,6 +114,7 @@ class _Recount(NamedTuple):
     decisions: list[dict[str, Any]]
     metrics: list[dict[str, Any]]
     evidence: list[dict[str, Any]]
+    task_evidence: list[dict[str, Any]]
 
 
 def verify(database: Database) -> Verification:
@@ -156,17 +160,24 @@ def repair(database: Database, operator: Operator, *, accept_loss: bool = False)
         for row in recount.metrics:
             _repair_metrics(connection, row)
         _DELETE_EMPTY_METRICS.run(connection)
-        for row in recount.evidence:
-            if row["recount"] is None:
-                _DELETE_EVIDENCE.run(connection, row["key"])
-            else:
-                _UPSERT_EVIDENCE.run(connection, row["recount"])
-        if recount.evidence:
+        _correct(connection, recount.evidence, _DELETE_EVIDENCE, _UPSERT_EVIDENCE)
+        _correct(connection, recount.task_evidence, _DELETE_TASK_EVIDENCE, _UPSERT_TASK_EVIDENCE)
+        if recount.evidence or recount.task_evidence:
             _BUMP_EVIDENCE_GENERATION.run(connection)
         _REPAIR_LEDGER.run(connection, _ledger_corrections(recount.ledger))
         differences = list(_differences(recount))
         _record_repair(connection, operator, differences)
     return Verification(_ledger_counts(recount.ledger), differences, recount.unaccounted)
+
+
+def _correct(
+    connection: psycopg.Connection[Any], rows: list[dict[str, Any]], delete: Query[Any], upsert: Query[Any]
+) -> None:
+    for row in rows:
+        if row["recount"] is None:
+            delete.run(connection, row["key"])
+        else:
+            upsert.run(connection, row["recount"])
 
 
 def _large_losses(connection: psycopg.Connection[Any], recount: _Recount) -> list[str]:
@@ -232,6 +243,7 @@ def _recount(database: Database) -> _Recount:
             _RECOUNT_DECISIONS.all(connection),
             _RECOUNT_METRICS.all(connection),
             _RECOUNT_EVIDENCE.all(connection),
+            _RECOUNT_TASK_EVIDENCE.all(connection),
         )
 
 
@@ -275,7 +287,12 @@ def _differences(recount: _Recount) -> Iterator[Difference]:
     for row in recount.decisions:
         key = {"instance_id": row["instance_id"], "first_decision_id": row["decision_id"]}
         yield Difference("decision_ids", key, {"records": row["records"]}, {"records": row["expected"]})
-    for table, rows in (("model_routing_metrics", recount.metrics), ("evidence", recount.evidence)):
+    aggregates = {
+        "model_routing_metrics": recount.metrics,
+        "evidence": recount.evidence,
+        "task_evidence": recount.task_evidence,
+    }
+    for table, rows in aggregates.items():
         for row in rows:
             yield _difference(table, row)
 

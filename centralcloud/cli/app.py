@@ -32,7 +32,7 @@ COMMANDS: Final[Mapping[str, tuple[Command, ...]]] = {
         Command("instances", "Show and forget instances.", f"{_COMMANDS}.instances"),
         Command("queue", "Show the queue of routing events, and purge it.", f"{_COMMANDS}.queue"),
         Command("verify", "Verify that no message was lost and none was counted twice.", f"{_COMMANDS}.verify"),
-        Command("history", "Show what operators changed, newest first.", f"{_COMMANDS}.history"),
+        Command("history", "Show what operators and migrations changed, newest first.", f"{_COMMANDS}.history"),
     ),
     "Change": (
         Command("models", "Show, rename, merge, retire and forget models.", f"{_COMMANDS}.models"),

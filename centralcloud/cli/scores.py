@@ -23,15 +23,29 @@ Complexity = Annotated[str, typer.Argument(help="simple, medium or complex.")]
 def show(
     context: typer.Context,
     compare: Annotated[bool, typer.Option("--compare", help="The score of every rule, side by side.")] = False,
+    task_types: Annotated[
+        bool, typer.Option("--task-types", help="The scores for tasks of one type, the best model first.")
+    ] = False,
     json_output: AsJson = False,
 ) -> None:
     """Show the learned scores and their reasons."""
-    from centralcloud.monitoring.reports import current_scores
+    from centralcloud.monitoring.reports import current_scores, current_task_scores
 
     if context.invoked_subcommand is not None:
         return
+    if compare and task_types:
+        raise SettingsError("found --compare and --task-types, expected one of them")
     if compare:
         _compare(json_output=json_output)
+        return
+    if task_types:
+        with open_database(read_settings(), "scores") as database, database.transaction() as connection:
+            rows = current_task_scores(connection)
+        if json_output:
+            print_json(rows)
+            return
+        shown = ("task_type", "complexity", "model", "score", "difference", "outcomes", "n_eff", "version")
+        print_rows(rows, dict.fromkeys(shown), empty="no score of a task type was published yet")
         return
     with open_database(read_settings(), "scores") as database, database.transaction() as connection:
         rows = current_scores(connection)

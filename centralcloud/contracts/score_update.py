@@ -9,6 +9,7 @@ from centralcloud.contracts.errors import ContractError, quote
 from centralcloud.contracts.estimate import NO_ESTIMATE, Estimate, parse_estimate
 from centralcloud.contracts.json_text import decode_object
 from centralcloud.contracts.limits import COMPLEXITIES, MAX_INT8, MAX_NAME_LENGTH, SCORE_MAX, SCORE_MIN
+from centralcloud.contracts.task_score import TaskScores, parse_task_scores, task_scores_to_json
 from centralcloud.contracts.text import has_steering
 from centralcloud.contracts.validators import (
     is_integer,
@@ -34,6 +35,7 @@ class ScoreUpdate(msgspec.Struct, frozen=True, kw_only=True):
         rule, run_id: the rule that computed the score, and the run of the learner in which it did.
         estimate: the success probability behind the score; empty when the rule estimates none.
         window_start: start of the evidence behind the estimate; None without an estimate.
+        task_types: the scores for tasks of one type, by its name; empty when the rule knows no task types.
     """
 
     model: str
@@ -49,6 +51,7 @@ class ScoreUpdate(msgspec.Struct, frozen=True, kw_only=True):
     run_id: int | None = None
     estimate: Estimate = NO_ESTIMATE
     window_start: datetime | None = None
+    task_types: TaskScores = msgspec.field(default_factory=dict)
 
     def to_message(self) -> dict[str, Any]:
         """Return the message: the specification's fields, then the additional ones; those of an estimate only if set."""
@@ -69,6 +72,8 @@ class ScoreUpdate(msgspec.Struct, frozen=True, kw_only=True):
         }
         if self.window_start is not None:
             message["window_start"] = self.window_start.isoformat()
+        if self.task_types:
+            message["task_types"] = task_scores_to_json(self.task_types)
         return message
 
     def to_json(self) -> str:
@@ -118,4 +123,5 @@ def parse_score_update(text: str | None) -> ScoreUpdate:
         run_id=run_id if is_integer(run_id) else None,
         estimate=parse_estimate(message),
         window_start=timestamp_or_none(message.get("window_start")),
+        task_types=parse_task_scores(message.get("task_types")),
     )

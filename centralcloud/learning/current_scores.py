@@ -8,6 +8,7 @@ import psycopg
 
 from centralcloud.contracts import CentralCloudError
 from centralcloud.contracts.limits import NEUTRAL_SCORE
+from centralcloud.contracts.task_score import TaskScores, parse_task_scores
 from centralcloud.learning.evidence import Pair
 from centralcloud.learning.rule import Score, as_score
 from centralcloud.learning.settings import FEW_PAIRS, LearningMinimum
@@ -43,6 +44,12 @@ class CurrentScore(NamedTuple):
     retired_at: datetime | None
     routed_count: int
     outcome_count: int
+    published_task_types: dict[str, Any] | None = None
+
+    @property
+    def task_types(self) -> TaskScores:
+        """The published scores of its task types, by name."""
+        return parse_task_scores(self.published_task_types)
 
     @property
     def pair(self) -> Pair:
@@ -76,6 +83,7 @@ class CurrentScore(NamedTuple):
                 _ratio(new.probe_share, self.probe_share) >= _PROBE_SHARE_RATIO
                 and abs((new.probe_share or 0.0) - (self.probe_share or 0.0)) > _SMALLEST_PROBE_SHARE
             )
+            or _task_types_differ(score.task_types, self.task_types)
         )
 
 
@@ -86,6 +94,14 @@ _CURRENT_SCORES = Query(__package__, "current_scores", row=CurrentScore)
 def read_current_scores(connection: psycopg.Connection[Any], learning: LearningMinimum = _ALL) -> list[CurrentScore]:
     """Read every pair that `learning` admits (default: all), ordered by model and complexity."""
     return _CURRENT_SCORES.all(connection, {"min_outcomes": learning.min_outcomes, "few": FEW_PAIRS})
+
+
+def _task_types_differ(new: TaskScores, published: TaskScores) -> bool:
+    return new.keys() != published.keys() or any(
+        abs(task.score - published[name].score) >= float(_SCORE_STEP)
+        or _ratio(task.estimate.n_eff, published[name].estimate.n_eff) >= _N_EFF_RATIO
+        for name, task in new.items()
+    )
 
 
 def _ratio(one: float | None, other: float | None) -> float:

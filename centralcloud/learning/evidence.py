@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from centralcloud.learning.arrays import Floats, Integers, np
+from centralcloud.learning.task_evidence import TaskEvidence
 
 #: (model, complexity)
 Pair = tuple[str, str]
@@ -86,6 +87,7 @@ class Evidence:
         reported: the score that instances last reported for each pair, 0.0 to 5.0.
         changes: of the model of each pair, as they were told of late, oldest first.
         excluded: the instances whose evidence is left out.
+        tasks: the part of it that came with a task type.
     """
 
     def __init__(self, *, excluded: Iterable[str] = ()) -> None:
@@ -99,6 +101,7 @@ class Evidence:
         self._first_slices: list[int] = []
         self._running = np.zeros((len(FIELDS), 1, 8))
         self.fleet: list[float] = [0.0]
+        self.tasks = TaskEvidence()
         self._boundaries: list[int] = []
         self._outcomes_at_boundary = 0.0
 
@@ -179,6 +182,7 @@ class Evidence:
         earlier.reported, earlier._pairs, earlier._running = self.reported, dict(self._pairs), self._running
         earlier._first_slices = self._first_slices[:]
         earlier.fleet = self.fleet[: size + 1]
+        earlier.tasks = self.tasks.up_to(slice_no)
         earlier._boundaries = [position for position in self._boundaries if position <= size]
         return earlier
 

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 import psycopg
 
 from centralcloud.learning.evidence import FIELDS, RECENT_SLICES, Evidence, ModelChange, Pair, RecentOutcomes, Sums
+from centralcloud.learning.task_evidence import TaskEvidence
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.query import Query
 
@@ -27,8 +28,18 @@ class _RecentRow(NamedTuple):
     reward: float
 
 
+class _TaskRow(NamedTuple):
+    slice_no: int
+    model: str
+    complexity: str
+    task_type: str
+    outcomes: float
+    reward: float
+
+
 _SLICES_AFTER = Query(__package__, "slices_after", row=_Slice)
 _EVIDENCE_AFTER = Query(__package__, "evidence_after", row=dict)
+_TASK_EVIDENCE_AFTER = Query(__package__, "task_evidence_after", row=_TaskRow)
 _RECENT_INSTANCE_OUTCOMES = Query(__package__, "recent_instance_outcomes", row=_RecentRow)
 #: After the last slice with evidence.
 _NO_SUMS: Final[tuple[int | None, dict[Pair, Sums], float]] = (None, {}, 0.0)
@@ -106,10 +117,14 @@ class EvidenceReader:
         for evidence in self._kept.values() if added else ():
             stretch = {"after_slice": 0, "through_slice": evidence.slices[-1] if evidence.slices else 0}
             sums_of_slices = _read_sums(connection, stretch, evidence.excluded, added)
-            earlier.append((evidence, {slice_no: sums for slice_no, sums, _ in sums_of_slices}))
-        for evidence, sums in earlier:  # after the last query: one that fails must not leave a part of it
-            if sums:
-                evidence.add_pairs(sums)
+            sums = {slice_no: sums for slice_no, sums, _ in sums_of_slices}
+            if sums:  # of all pairs: that of task types is small, and this is rare
+                tasks = TaskEvidence()
+                _read_tasks(connection, tasks, stretch, evidence.excluded, pairs)
+                earlier.append((evidence, sums, tasks))
+        for evidence, sums, tasks in earlier:  # after the last query: one that fails must not leave a part of it
+            evidence.add_pairs(sums)
+            evidence.tasks = tasks
         self._pairs = pairs
 
     def forget_all_but(self, used: Iterable[frozenset[str]]) -> None:
@@ -124,6 +139,7 @@ def _read_on(
     after_slice = evidence.slices[-1] if evidence.slices else 0
     stretch = {"after_slice": after_slice, "through_slice": through_slice}
     slices = _SLICES_AFTER.all(connection, stretch)
+    _read_tasks(connection, evidence.tasks, stretch, evidence.excluded, pairs)
     sums_of_slices = _read_sums(connection, stretch, evidence.excluded, pairs)
     slice_no, sums, other_outcomes = next(sums_of_slices, _NO_SUMS)
     for each in slices:
@@ -152,6 +168,22 @@ def _read_sums(
                 pair = row["model_name"], row["complexity_level"]
                 sums[pair] = Sums(**{name: row[name] for name in FIELDS})
         yield slice_no, sums, other_outcomes
+
+
+def _read_tasks(
+    connection: psycopg.Connection[Any],
+    tasks: TaskEvidence,
+    stretch: dict[str, Any],
+    excluded: Iterable[str],
+    pairs: Collection[Pair],
+) -> None:
+    """Append the evidence of `pairs` by task type. The slices that an interrupted read has appended are not read again."""
+    after_slice = max(stretch["after_slice"], tasks.newest_slice)
+    values = {**stretch, "after_slice": after_slice, "excluded": list(excluded), **_columns(pairs)}
+    rows = _TASK_EVIDENCE_AFTER.each(connection, values)
+    for slice_no, rows_of_slice in groupby(rows, key=lambda row: row.slice_no):
+        sums = {(row.model, row.complexity, row.task_type): (row.outcomes, row.reward) for row in rows_of_slice}
+        tasks.append(slice_no, sums)
 
 
 def _columns(pairs: Collection[Pair]) -> dict[str, list[str]]:

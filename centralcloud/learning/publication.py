@@ -2,14 +2,17 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import psycopg
+from msgspec import structs
 
 from centralcloud.contracts import ScoreUpdate
 from centralcloud.contracts.estimate import NO_ESTIMATE
+from centralcloud.contracts.task_score import TaskScore, TaskScores
 from centralcloud.learning.current_scores import CurrentScore
 from centralcloud.learning.evidence import Pair
 from centralcloud.learning.rule import Score
@@ -20,8 +23,11 @@ from centralcloud.store.score_lock import bump_score_revision, lock_scores
 
 _UPSERT_SCORE = Query(__package__, "upsert_score", row=int)
 _INSERT_SCORE_HISTORY = Query(__package__, "insert_score_history")
+_UPSERT_TASK_SCORES = Query(__package__, "upsert_task_scores")
 _SEND_SCORE_UPDATES = Query(__package__, "send_score_updates")
 _CLOCK = Query(__package__, "clock", row=datetime)
+#: Model, complexity, task type, version of the pair, score.
+_TaskRow: TypeAlias = tuple[str, str, str, int, TaskScore]
 
 
 class Change(NamedTuple):
@@ -110,17 +116,53 @@ def publish(
     changes: list[Change] = []
     messages: list[str] = []
     versions = _UPSERT_SCORE.one_each(connection, rows)
+    task_scores: list[_TaskRow] = []
     for row, version, (current, score, _) in zip(rows, versions, publications, strict=True):
         row |= {"version": version, "old_score": current.old_score}
+        score = replace(score, task_types=_versioned(score.task_types, current.task_types, version))
+        task_scores += ((*score.pair, name, version, task) for name, task in score.task_types.items())
         if current.version is None and score.score == current.old_score and score.estimate == NO_ESTIMATE:
             continue
         changes.append(Change.of(current.old_score, score, version))
         messages.append(_message(changes[-1], score, rule=rule, run_id=run_id, now=now))
     _INSERT_SCORE_HISTORY.run_each(connection, rows)
+    _store_task_scores(connection, task_scores, now)
     if messages:
         _SEND_SCORE_UPDATES.run(connection, {"messages": messages})
     bump_score_revision(connection)
     return changes
+
+
+def _versioned(new: TaskScores, published: TaskScores, version: int) -> TaskScores:
+    """Return the new scores of task types, with the version in which each changed last."""
+
+    def versioned(name: str, task: TaskScore) -> TaskScore:
+        before = published.get(name)
+        same = before is not None and (before.score, before.estimate) == (task.score, task.estimate)
+        return structs.replace(task, version=before.version if before is not None and same else version)
+
+    return {name: versioned(name, task) for name, task in new.items()}
+
+
+def _store_task_scores(connection: psycopg.Connection[Any], rows: Sequence[_TaskRow], now: datetime) -> None:
+    if not rows:
+        return
+    models, complexities, names, pair_versions, tasks = zip(*rows, strict=True)
+    values = {
+        "now": now,
+        "models": list(models),
+        "complexities": list(complexities),
+        "task_types": list(names),
+        "pair_versions": list(pair_versions),
+        "versions": [task.version for task in tasks],
+        "scores": [task.score for task in tasks],
+        "samples": [task.samples for task in tasks],
+        "means": [task.estimate.mean for task in tasks],
+        "n_effs": [task.estimate.n_eff for task in tasks],
+        "draw_ns": [task.estimate.draw_n for task in tasks],
+        "probe_shares": [task.estimate.probe_share for task in tasks],
+    }
+    _UPSERT_TASK_SCORES.run(connection, values)
 
 
 def _message(change: Change, score: Score, *, rule: str, run_id: int | None, now: datetime) -> str:
@@ -139,6 +181,7 @@ def _message(change: Change, score: Score, *, rule: str, run_id: int | None, now
         run_id=run_id,
         estimate=estimate,
         window_start=None if estimate.mean is None else score.window_start,
+        task_types=score.task_types,
     ).to_json()
 
 

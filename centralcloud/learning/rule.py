@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 from centralcloud.contracts.estimate import NO_ESTIMATE, Estimate
+from centralcloud.contracts.task_score import TaskScores, parse_task_scores
 from centralcloud.learning.evidence import Evidence, Pair, RecentOutcomes
 from centralcloud.runtime.comparison import wilson_interval as wilson_interval  # for rules
 
@@ -55,6 +56,7 @@ class Score:
         window_start: when that evidence begins.
         estimate: the success probability; `NO_ESTIMATE` from a rule that does not estimate one.
         latency_penalty, cost_penalty: how much was subtracted from the mean, 0 to 1.
+        task_types: the scores for tasks of one type, by its name; empty from a rule that knows no task types.
     """
 
     model: str
@@ -72,6 +74,7 @@ class Score:
     estimate: Estimate = NO_ESTIMATE
     latency_penalty: float | None = None
     cost_penalty: float | None = None
+    task_types: TaskScores = field(default_factory=dict)
 
     @property
     def pair(self) -> Pair:
@@ -89,7 +92,8 @@ class Score:
             probe_share=columns["probe_share"],
             interval=None if low is None or high is None else (low, high),
         )
-        return cls(estimate=estimate, **{name: columns[name] for name in _PLAIN_COLUMNS})
+        task_types = parse_task_scores(columns.get("task_types"))
+        return cls(estimate=estimate, task_types=task_types, **{name: columns[name] for name in _PLAIN_COLUMNS})
 
     def to_columns(self) -> dict[str, Any]:
         """The columns that `from_columns` reads."""
@@ -107,7 +111,7 @@ class Score:
         }
 
 
-_PLAIN_COLUMNS: Final = tuple(each.name for each in fields(Score) if each.name != "estimate")
+_PLAIN_COLUMNS: Final = tuple(each.name for each in fields(Score) if each.name not in ("estimate", "task_types"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,6 +218,19 @@ class Rule(Protocol):
 
     def reset(self, state: RuleState | None, score: Decimal, after_slice: int) -> RuleState:
         """Return the state of a pair that an operator has set to `score`: older evidence must not undo that."""
+
+
+@runtime_checkable
+class TaskTypeRule(Protocol):
+    """A rule that also gives each pair scores for task types (`Score.task_types`), from the evidence in `Evidence.tasks`.
+
+    A rule without this method is one that knows no task types.
+    """
+
+    def recompute_task_types(
+        self, evidence: Evidence, pair: Pair, after_slice: int, state: RuleState
+    ) -> dict[str, Decimal]:
+        """Compute the scores of the task types of `pair` again, by name, as `Rule.recompute` computes that of the pair."""
 
 
 def as_score(value: float | Decimal) -> Decimal:

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
+from centralcloud.contracts.task_score import TaskScore
 from centralcloud.learning.evidence import Pair
 from centralcloud.learning.rule import RuleResult, RuleState, Score
 from centralcloud.runtime.postgres.query import Query
@@ -98,7 +99,14 @@ def store_rule_scores(
 ) -> int:
     """Store the scores that have changed. Return how many there are."""
     rows = [
-        {**each.score.to_columns(), **each.basis.to_columns(), "rule": rule, "run_id": run_id, "now": now}
+        {
+            **each.score.to_columns(),
+            **each.basis.to_columns(),
+            "rule": rule,
+            "run_id": run_id,
+            "now": now,
+            "task_types": Jsonb({name: _task_columns(task) for name, task in each.score.task_types.items()}),
+        }
         for each in changed.values()
     ]
     if rows:
@@ -113,6 +121,10 @@ def state_columns(state: RuleState) -> dict[str, Any]:
         "earlier_boundaries": list(state.earlier_boundaries),
         "state_payload": Jsonb(state.payload),
     }
+
+
+def _task_columns(task: TaskScore) -> dict[str, Any]:
+    return {**task.to_json(), "samples": task.samples}
 
 
 def _differs(new: RuleScore, stored: RuleScore | None) -> bool:

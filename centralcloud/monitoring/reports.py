@@ -9,6 +9,7 @@ from centralcloud.runtime.postgres.query import Query
 
 _LIST_METRICS = Query(__package__, "list_metrics", row=dict)
 _LIST_SCORES = Query(__package__, "list_scores", row=dict)
+_LIST_TASK_SCORES = Query(__package__, "list_task_scores", row=dict)
 _EXPLAIN_SCORE = Query(__package__, "explain_score", row=dict)
 _SCORE_HISTORY = Query(__package__, "score_history", row=dict)
 _COMPARE_RULES = Query(__package__, "compare_rules", row=dict)
@@ -53,6 +54,11 @@ class ModelMetrics:
 def current_scores(connection: psycopg.Connection[Any]) -> list[dict[str, Any]]:
     """Return one row a published score, ordered by model and complexity: the columns of ``list_scores.sql``."""
     return _LIST_SCORES.all(connection)
+
+
+def current_task_scores(connection: psycopg.Connection[Any]) -> list[dict[str, Any]]:
+    """Return one row a published score of a task type, the best model first: the columns of ``list_task_scores.sql``."""
+    return _LIST_TASK_SCORES.all(connection)
 
 
 def explain_score(connection: psycopg.Connection[Any], model: str, complexity: str) -> dict[str, Any]:

@@ -117,7 +117,9 @@ class _Simulation:
         self._draw, self._lie, choice, filling, post = (np.random.default_rng([seed, part]) for part in range(5))
         self._filling = filling
         self._fleet = Fleet(ground_truth, choice, candidate.known, selection=selection)
-        self._evidence = InMemoryEvidence(ground_truth.pairs, scenario.instances, scenario.weights)
+        self._evidence = InMemoryEvidence(
+            ground_truth.pairs, ground_truth.task_types, scenario.instances, scenario.weights
+        )
         self._mail = Mail(scenario.delay, scenario.missing, post)
         self._model = {name: number for number, name in enumerate(ground_truth.models)}
         self._complexity = {name: number for number, name in enumerate(ground_truth.complexities)}

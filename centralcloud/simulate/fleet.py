@@ -78,6 +78,7 @@ class Fleet:
                 version=self._version,
                 at=_NOW,
                 estimate=score.estimate,
+                task_types=score.task_types,
             )
         self._use_scores()
 

@@ -7,11 +7,12 @@ from typing import Final
 import numpy as np
 
 from centralcloud.contracts import SettingsError
+from centralcloud.contracts.task_score import OTHER_TASK_TYPE
 from centralcloud.learning.arrays import Booleans, Floats, Integers
 from centralcloud.learning.evidence import Pair
 from centralcloud.learning.rule import wilson_interval
 from centralcloud.simulate.outcome_table import OutcomeTable
-from centralcloud.simulate.scenario import OTHER_TYPE, Phase, Scenario
+from centralcloud.simulate.scenario import Phase, Scenario
 
 #: A model whose utility is this close to the best one's is also right: no rule can tell them apart within the few thousand
 #: tasks in which it has to find the best (a difference of 0.01 takes about ten thousand outcomes of both).
@@ -161,10 +162,10 @@ def _told_apart(table: OutcomeTable, most: int) -> tuple[tuple[str, ...], Intege
     named = [
         number
         for number in np.argsort(-counts, kind="stable").tolist()
-        if table.task_types[number] not in ("", OTHER_TYPE)
+        if table.task_types[number] not in ("", OTHER_TASK_TYPE)
     ]
     kept = sorted(named[:most])
-    names = (*(table.task_types[number] for number in kept), OTHER_TYPE)
+    names = (*(table.task_types[number] for number in kept), OTHER_TASK_TYPE)
     numbers = np.full(len(table.task_types), len(kept), dtype=np.int64)
     numbers[kept] = np.arange(len(kept))
     return names, numbers[table.task_type]

@@ -20,8 +20,9 @@ _TASK: Final = timedelta(seconds=1)
 class InMemoryEvidence:
     """The reports of every slice, and the sums of those that are counted."""
 
-    def __init__(self, pairs: tuple[Pair, ...], instances: int, weights: Weights) -> None:
+    def __init__(self, pairs: tuple[Pair, ...], task_types: tuple[str, ...], instances: int, weights: Weights) -> None:
         self._pairs = pairs
+        self._task_types = task_types
         self._names = tuple(f"instance-{number}" for number in range(instances))
         self._number = {name: number for number, name in enumerate(self._names)}
         self._weights = weights
@@ -63,6 +64,7 @@ class InMemoryEvidence:
             if len(left_out):
                 reports = reports.chosen(np.flatnonzero(~np.isin(reports.instance, left_out)))
             self._evidence.append(number + 1, opened_at, self._sums(reports))
+            self._evidence.tasks.append(number + 1, sums_by_task(reports, self._pairs, self._task_types))
         return self._evidence
 
     def _sums(self, reports: Reports) -> dict[Pair, Sums]:

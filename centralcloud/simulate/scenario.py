@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from centralcloud.contracts.task_score import MAX_TASK_TYPES
+
 ADVERSARY_KINDS: Final = ("all_failure", "invert", "fabricate", "flood", "drip")
 #: A fleet tells 32 task types apart, of which the last is the rest.
-MOST_TASK_TYPES: Final = 31
-OTHER_TYPE: Final = "other"
+MOST_TASK_TYPES: Final = MAX_TASK_TYPES - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +89,7 @@ class Scenario:
         instances: number of routers; each takes an equal share of the tasks.
         ticks: number of tasks before each run of the rule, in turn.
         complexities: the share of the tasks that each complexity has; empty: all that the table has are equally frequent.
-        task_types: task types that are told apart, the most frequent ones of the table; the rest is `OTHER_TYPE`. 0: none.
+        task_types: task types that are told apart, the most frequent ones of the table; the rest is `other`. 0: none.
     """
 
     models: tuple[str, ...]

@@ -7,7 +7,7 @@ from typing import Any, Final
 import psycopg
 from pydantic import BaseModel, ConfigDict, Field
 
-from centralcloud.contracts.limits import MAX_COST_USD, MAX_INT4
+from centralcloud.contracts.limits import MAX_COST_USD, MAX_INT4, MAX_LABEL_LENGTH
 from centralcloud.runtime.postgres.database import LONG_LIMIT_SECONDS, Database
 from centralcloud.runtime.postgres.query import Query
 
@@ -16,6 +16,8 @@ _CLOSE_SLICE = Query(__package__, "close_slice", row=int)
 _UNGATHERED_SLICES = Query(__package__, "ungathered_slices", row=int)
 _SLICES_TO_GATHER = Query(__package__, "slices_to_gather", row=int)
 _GATHER_EVIDENCE = Query(__package__, "gather_evidence")
+_REGISTER_TASK_TYPES = Query(__package__, "register_task_types")
+_GATHER_TASK_EVIDENCE = Query(__package__, "gather_task_evidence")
 _MARK_GATHERED = Query(__package__, "mark_gathered")
 #: Ingest queues up behind a close that waits for the lock: a hanging transaction must not block it for longer than this.
 _SHORT_LOCK_WAIT: Final = "SET LOCAL lock_timeout = '2s'"
@@ -57,7 +59,7 @@ def close_slice(database: Database, references: References = _DEFAULT_REFERENCES
         newest_closed = _CLOSE_SLICE.one(connection, caps)
     with database.transaction(limit_seconds=LONG_LIMIT_SECONDS) as connection:
         for slice_no in _UNGATHERED_SLICES.all(connection):
-            _GATHER_EVIDENCE.run(connection, {"slice_no": slice_no})
+            _gather(connection, slice_no)
             _MARK_GATHERED.run(connection, {"slice_no": slice_no})
     return newest_closed
 
@@ -74,5 +76,11 @@ def evidence_including_open_slice(database: Database) -> Iterator[psycopg.Connec
         connection.transaction(force_rollback=True),
     ):
         for slice_no in _SLICES_TO_GATHER.all(connection):
-            _GATHER_EVIDENCE.run(connection, {"slice_no": slice_no})
+            _gather(connection, slice_no)
         yield connection
+
+
+def _gather(connection: psycopg.Connection[Any], slice_no: int) -> None:
+    _GATHER_EVIDENCE.run(connection, {"slice_no": slice_no})
+    _REGISTER_TASK_TYPES.run(connection, {"slice_no": slice_no, "max_length": MAX_LABEL_LENGTH})
+    _GATHER_TASK_EVIDENCE.run(connection, {"slice_no": slice_no})

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from centralcloud.contracts import COMPLEXITIES, SettingsError
+from centralcloud.contracts.task_score import task_scores_to_json
 from centralcloud.runtime.bounded_file import Fingerprint, fingerprint_of
 from centralcloud.runtime.logs import get_logger
 from instance_agent.catalog.catalog_file import read_catalog_file
@@ -36,6 +37,14 @@ class CatalogSnapshot(NamedTuple):
         """Return the score of a model for a complexity: the learned one, else the configured one, else None."""
         row = self.learned.of(model.name, complexity)
         return row.score if row else model.complexity_scores.get(complexity)  # type: ignore[call-overload]
+
+    def for_task_type(self, name: str | None) -> "CatalogSnapshot":
+        """Return this state with the learned scores for tasks of one type; the same state for None.
+
+        Args:
+            name: of the task type, as `LearnedScores.task_type_of` returns it.
+        """
+        return self if name is None else self._replace(learned=self.learned.for_task_type(name))
 
 
 class ModelCatalog:
@@ -319,6 +328,7 @@ class ModelCatalog:
                 "n_eff": row.estimate.n_eff,
                 "draw_n": row.estimate.draw_n,
                 "probe_share": row.estimate.probe_share,
+                **({"task_types": task_scores_to_json(row.task_types)} if row.task_types else {}),
             }
             for complexity, row in rows.items()
             if row is not None

@@ -3,9 +3,12 @@
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Final
 
 from centralcloud.contracts import NO_ESTIMATE, Estimate
+from centralcloud.contracts.task_score import OTHER_TASK_TYPE, TaskScores
+from centralcloud.contracts.text import normalize
 
 #: (model, complexity)
 Pair = tuple[str, str]
@@ -23,6 +26,7 @@ class LearnedScore:
         at: when it was published, by the database's clock.
         reason: a sentence with the numbers behind it; None for a manual score without one.
         estimate: the success probability behind it; empty for a manual score, and when the rule estimates none.
+        task_types: the scores for tasks of one type, by its name; empty when there are none.
     """
 
     score: float
@@ -30,6 +34,16 @@ class LearnedScore:
     at: datetime
     reason: str | None = None
     estimate: Estimate = NO_ESTIMATE
+    task_types: TaskScores = field(default_factory=dict)
+
+    def for_task_type(self, name: str) -> "LearnedScore":
+        """Return the score with the numbers for tasks of one type; the same object where none are known.
+
+        Args:
+            name: of the task type, as `LearnedScores.task_type_of` returns it.
+        """
+        task = self.task_types.get(name)
+        return self if task is None else replace(self, score=task.score, estimate=task.estimate)
 
     def replaces(self, other: "LearnedScore | None") -> bool:
         """Whether to use this score instead of `other`.
@@ -44,13 +58,15 @@ class LearnedScore:
         if other is None:
             return True
         if self.version is not None and other.version is not None:
+            if self.version == other.version:  # as a version of the agent that knew no task types has stored it
+                return bool(self.task_types) and not other.task_types
             return self.version > other.version
         if self.at != other.at:
             return self.at > other.at
         return self.version is not None and other.version is None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class LearnedScores:
     """All scores that an instance has received from one history of one database. Immutable.
 
@@ -74,6 +90,44 @@ class LearnedScores:
             complexity: ``simple``, ``medium`` or ``complex``.
         """
         return self.scores.get((model, complexity))
+
+    @property
+    def task_types(self) -> frozenset[str]:
+        """The task types for which at least one pair has a score."""
+        return self._task_types
+
+    @cached_property
+    def _task_types(self) -> frozenset[str]:
+        return frozenset(name for score in self.scores.values() for name in score.task_types)
+
+    def task_type_of(self, name: str | None) -> str | None:
+        """Return the task type by whose scores tasks of type `name` are routed; None: by those of the pairs.
+
+        Args:
+            name: as the caller or a classifier gave it; one without scores of its own counts as ``other``.
+        """
+        known = self._task_types
+        if not known or not name:
+            return None
+        if name in known or (name := normalize(name)) in known:
+            return name
+        return OTHER_TASK_TYPE if OTHER_TASK_TYPE in known else None
+
+    def for_task_type(self, name: str) -> "LearnedScores":
+        """Return these scores with those for tasks of one type in place of those of their pairs, where there are any.
+
+        Args:
+            name: of the task type, as `task_type_of` returns it.
+        """
+        found = self._by_task_type.get(name)
+        if found is None:
+            scores = {pair: score.for_task_type(name) for pair, score in self.scores.items()}
+            found = self._by_task_type[name] = replace(self, scores=scores)
+        return found
+
+    @cached_property
+    def _by_task_type(self) -> "dict[str, LearnedScores]":
+        return {}
 
     def with_score(self, pair: Pair, score: LearnedScore) -> "LearnedScores":
         """Return these scores with one more applied; the same object when it changes nothing.

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from centralcloud.contracts import Estimate, parse_estimate
+from centralcloud.contracts.task_score import TaskScore, parse_task_scores, task_scores_to_json
 from centralcloud.contracts.validators import is_score
 from centralcloud.runtime.bounded_file import Fingerprint, fingerprint_of, read_bounded, replace_file
 from centralcloud.runtime.logs import get_logger
@@ -14,8 +15,8 @@ from instance_agent.catalog.learned_scores import LearnedScore, LearnedScores
 log = get_logger(__name__)
 
 _FILE_NAME: Final = "learned_scores.json"
-#: A score takes about 300 bytes.
-_MAX_BYTES: Final = 64_000_000
+#: A score takes about 300 bytes, and 150 more for each task type.
+_MAX_BYTES: Final = 256_000_000
 #: Raised when a reader of the format before would misread the file. An additional key of a score does not raise it.
 _FORMAT: Final = 1
 
@@ -65,6 +66,7 @@ def _to_json(learned: LearnedScores) -> dict[str, Any]:
                 "at": learned_score.at.isoformat(),
                 "reason": learned_score.reason,
                 **learned_score.estimate.to_json(),
+                **({"task_types": task_scores_to_json(learned_score.task_types)} if learned_score.task_types else {}),
             }
             for (model, complexity), learned_score in sorted(learned.scores.items())
         ],
@@ -86,12 +88,21 @@ def _from_json(value: dict[str, Any]) -> LearnedScores:
             at=datetime.fromisoformat(row["at"]).astimezone(UTC),
             reason=row["reason"],
             estimate=_estimate(row),
+            task_types=_task_types(row),
         )
     if not isinstance(value["epoch"], str | None):
         raise TypeError(f"epoch {value['epoch']!r}")
     return LearnedScores(
         epoch=value["epoch"], cursor=int(value["cursor"]), version=int(value["version"]), scores=scores
     )
+
+
+def _task_types(row: dict[str, Any]) -> dict[str, TaskScore]:
+    found = row.get("task_types", {})
+    task_types = parse_task_scores(found)
+    if found != task_scores_to_json(task_types):
+        raise ValueError(f"task types {found} of {row['model']}")
+    return task_types
 
 
 def _estimate(row: dict[str, Any]) -> Estimate:

@@ -23,9 +23,11 @@ from instance_agent.routing.spend import PriceOf, catalog_prices
 
 #: Models other than the best are tried: as probes and at random; only at random; not at all.
 Trials = Literal["all", "random", "none"]
-#: A set of targets: the complexity of the scores, the preference, which trials there are, the keys of the targets, and those
-#: of the targets that follow them.
-SetKey = tuple[str, Preference | None, Trials, tuple[str, ...], tuple[str, ...]]
+#: The preference, and the task type by whose scores the models are compared; None: by those of the pairs.
+Wanted = tuple[Preference | None, str | None]
+#: A set of targets: the complexity of the scores, preference and task type, which trials there are, the keys of the targets,
+#: and those of the targets that follow them.
+SetKey = tuple[str, Wanted, Trials, tuple[str, ...], tuple[str, ...]]
 #: A set without its preference; whether it is probed.
 SetKeyBase = tuple[str, bool, tuple[str, ...], tuple[str, ...]]
 #: Shapes of requests whose sets are kept: callers make up capabilities.
@@ -58,7 +60,7 @@ class Eligible:
         key: of the set of the learned selection among them, or of the first stage.
         chosen: the targets of that set.
         tail: those that follow them, without a score for the complexity.
-        prepared, unprobed: that set with its probabilities, for each preference, with probes and without.
+        prepared, unprobed: that set with its probabilities, for each preference and task type, with probes and without.
         listed: the first stage where it lists its candidates; None: the learned selection is first.
         later: the stages that follow the first one.
         orders: where a learned selection is followed by more stages: its order, and the whole one.
@@ -70,8 +72,8 @@ class Eligible:
         self, usable: Usable, level: str, route: Route | None, snapshot: CatalogSnapshot, price_of: PriceOf
     ) -> None:
         self.usable = usable
-        self.prepared: dict[Preference | None, PreparedSet] = {}
-        self.unprobed: dict[Preference | None, PreparedSet] = {}
+        self.prepared: dict[Wanted, PreparedSet] = {}
+        self.unprobed: dict[Wanted, PreparedSet] = {}
         self.listed: ListedStage | None = None
         self.later: tuple[ListedStage, ...] = ()
         self.orders: dict[Hashable, tuple[tuple[PlannedTarget, ...], TargetOrder]] = {}

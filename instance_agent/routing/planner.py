@@ -22,8 +22,7 @@ from instance_agent.catalog.catalog import CatalogSnapshot
 from instance_agent.catalog.configuration import Target
 from instance_agent.routing.affinity import SessionMemory, cache_loss
 from instance_agent.routing.constraints import Shape, firm_strike, strike_of_health
-from instance_agent.routing.decision import Preference
-from instance_agent.routing.eligible import CatalogState, Eligible, Scope, SetKey, Trials
+from instance_agent.routing.eligible import CatalogState, Eligible, Scope, SetKey, Trials, Wanted
 from instance_agent.routing.explanation import TargetOrder
 from instance_agent.routing.listed import ListedStage, after, case_of, ranked_target
 from instance_agent.routing.local_failures import NO_FAILURES, FailureView
@@ -46,9 +45,9 @@ from instance_agent.routing.struck import Struck
 from instance_agent.routing.task import Task, resolve_task
 
 #: Sets of targets whose probabilities are kept; the one that was used longest ago is dropped first.
-_MAX_SETS: Final = 128
+_MAX_SETS: Final = 512
 #: Most sets for which the probabilities are computed before a change is used.
-_MAX_PREPARED: Final = 64
+_MAX_PREPARED: Final = 128
 _NONE: Final[Mapping[str, int]] = {}
 _NO_ROUTE: Final = Route(kind="policy", stages=(), targets=(), scored=frozenset(), missing=())
 
@@ -135,9 +134,10 @@ class Planner:
             propensity = method = None
         else:
             known = eligible.prepared if probing else eligible.unprobed
-            prepared = known.get(task.prefer)
+            wanted = task.prefer, state.snapshot.learned.task_type_of(task.task_type)
+            prepared = known.get(wanted)
             if prepared is None:
-                prepared = known[task.prefer] = self._prepare_set(eligible, task.prefer, state, probing=probing)
+                prepared = known[wanted] = self._prepare_set(eligible, wanted, state, probing=probing)
             first, kind, affinity = self._first(request, prepared)
             targets = prepared.order(first, kind, self._rng)
             if eligible.later:
@@ -272,12 +272,10 @@ class Planner:
             return followed
         return found[1]
 
-    def _prepare_set(
-        self, eligible: Eligible, prefer: Preference | None, state: CatalogState, *, probing: bool
-    ) -> PreparedSet:
+    def _prepare_set(self, eligible: Eligible, wanted: Wanted, state: CatalogState, *, probing: bool) -> PreparedSet:
         scored_as, probed, keys, tail = eligible.key
         trials: Trials = "none" if not probing else "all" if probed else "random"
-        key = scored_as, prefer, trials, keys, tail
+        key = scored_as, wanted, trials, keys, tail
         found = state.sets.get(key)
         if found is None:
             self.sets_computed += 1
@@ -290,12 +288,12 @@ class Planner:
     def _new_set(
         self, key: SetKey, targets: Sequence[Target], tail: Sequence[Target], state: CatalogState
     ) -> PreparedSet:
-        scored_as, prefer, trials, _, _ = key
+        scored_as, (prefer, task_type), trials, _, _ = key
         return PreparedSet(
             targets,
             scored_as,
             prefer,
-            state.snapshot,
+            state.snapshot.for_task_type(task_type),
             mode=self._selection,
             exploration=0.0 if trials == "none" else self._exploration,
             probing=trials == "all",

@@ -42,12 +42,22 @@ class Ranking:
         """Index a state of the catalog; `earlier`, of the same models, shares its index of names."""
         self.snapshot = snapshot
         self._orders: dict[tuple[str, Preference | None], tuple[Entry, ...]] = {}
+        self._by_task_type: dict[str, Ranking] = {}
         if earlier is not None and earlier.snapshot.models is snapshot.models:
             self.by_name = earlier.by_name
         else:
             self.by_name = {}
             for model in snapshot.models:
                 self.by_name.setdefault(model.name, []).append(model)
+
+    def for_task_type(self, name: str | None) -> "Ranking":
+        """Return the ranking by the scores for tasks of one type; the same object for None."""
+        if name is None:
+            return self
+        found = self._by_task_type.get(name)
+        if found is None:
+            found = self._by_task_type[name] = Ranking(self.snapshot.for_task_type(name), self)
+        return found
 
     def order(self, scored_as: str, prefer: Preference | None) -> tuple[Entry, ...]:
         """Return every active model for text that has a score for a complexity, best value first."""

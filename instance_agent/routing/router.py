@@ -54,6 +54,7 @@ class RoutingKey(NamedTuple):
     capabilities: tuple[str, ...]
     prefer: Preference | None
     model: str | None
+    task_type: str | None = None
 
 
 class _Candidates(NamedTuple):
@@ -144,12 +145,13 @@ class ModelRouter:
             prefer: ``speed``: 0.7 * score + 0.3 * (5000 / max_output_tokens).
                 ``cost``: 0.6 * score + 0.4 * (1 if free else 1 / (1 + average price)).
             model: choose exactly this model, also if it has no score for the complexity.
-            task_type: a label of your own, kept with the decision; it does not affect the choice.
+            task_type: a label of your own, kept with the decision. Where scores for tasks of this type are learned, the
+                model is chosen by them.
 
         Raises:
             RoutingError: the catalog is empty, the model is not in it, no model has a score, or an argument is invalid.
         """
-        choice = self.choose(complexity, capabilities=capabilities, prefer=prefer, model=model)
+        choice = self.choose(complexity, capabilities=capabilities, prefer=prefer, model=model, task_type=task_type)
         decision = Decision(
             **{name: getattr(choice, name) for name in _CHOICE_FIELDS},
             decision_id=str(uuid_utils.uuid7()),
@@ -166,6 +168,7 @@ class ModelRouter:
         capabilities: Iterable[str] = (),
         prefer: Preference | None = None,
         model: str | None = None,
+        task_type: str | None = None,
     ) -> Choice:
         """Choose a model as `route` does, without publishing the decision.
 
@@ -173,7 +176,7 @@ class ModelRouter:
         (milliseconds; more for thousands of models). A choice from cached probabilities takes a microsecond or two.
 
         Args:
-            complexity, capabilities, prefer, model: as for `route`.
+            complexity, capabilities, prefer, model, task_type: as for `route`.
 
         Raises:
             RoutingError: as `route` does.
@@ -184,9 +187,10 @@ class ModelRouter:
             raise RoutingError(f"prefer: found {prefer!r}, expected one of {', '.join(PREFERENCES)}")
         self._catalog.refresh_in_background()
         required = (capabilities,) if isinstance(capabilities, str) else tuple(capabilities)
-        key = RoutingKey(complexity, required, prefer, model or None)
         # State and selections are replaced together: a thread never finds selections by other scores than those it sees.
         cache = self._current_cache(self._catalog.snapshot)
+        scored_for = cache.ranking.snapshot.learned.task_type_of(task_type)
+        key = RoutingKey(complexity, required, prefer, model or None, scored_for)
         cached = cache.selections.get(key)
         if cached is None:
             cached = self._select(key, cache.ranking)
@@ -199,21 +203,21 @@ class ModelRouter:
         self,
         complexity: str,
         *,
-        task_type: str | None = None,  # noqa: ARG002
+        task_type: str | None = None,
     ) -> tuple[list[Candidate], SelectionMethod]:
         """Return the candidates for a task, and how the best is found.
 
         For a simulation, which draws the choices of many tasks at once: `choose` computes probabilities first.
 
         Args:
-            complexity: as for `route`.
-            task_type: as for `route`; it does not affect the choice.
+            complexity, task_type: as for `route`.
 
         Raises:
             RoutingError: as `choose` does.
         """
         ranking = self._current_cache(self._catalog.snapshot).ranking
-        found = self._candidates(RoutingKey(complexity, (), None, None), ranking)
+        scored_for = ranking.snapshot.learned.task_type_of(task_type)
+        found = self._candidates(RoutingKey(complexity, (), None, None, scored_for), ranking)
         return found.candidates, found.method
 
     def prepare(self, snapshot: CatalogSnapshot) -> None:
@@ -291,7 +295,8 @@ class ModelRouter:
             self._cache = cache
         return cache
 
-    def _candidates(self, key: RoutingKey, ranking: Ranking) -> _Candidates:
+    def _candidates(self, key: RoutingKey, of_pairs: Ranking) -> _Candidates:
+        ranking = of_pairs.for_task_type(key.task_type)
         if not ranking.snapshot.models:
             raise RoutingError("the catalog is empty: name a YAML file with models in INSTANCE_AGENT_CATALOG")
         if key.model is None:

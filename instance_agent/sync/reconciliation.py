@@ -7,6 +7,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final, NamedTuple
 
+from centralcloud.contracts import Estimate
+from centralcloud.contracts.task_score import TaskScores
 from centralcloud.runtime.logs import get_logger
 from instance_agent.catalog.learned_scores import LearnedScore, LearnedScores, Pair
 
@@ -31,6 +33,7 @@ class PublishedScore(NamedTuple):
     n_eff: float | None
     probe_share: float | None
     draw_n: float | None
+    task_types: TaskScores | None = None
 
 
 def contradicts(known: LearnedScores, snapshot: list[PublishedScore] | None) -> bool:
@@ -86,12 +89,32 @@ def corrected(learned: LearnedScores, published: Iterable[tuple[Pair, LearnedSco
 
 
 def _differs(used: LearnedScore, published: LearnedScore) -> bool:
-    return any(not _same(*pair) for pair in zip(_numbers(used), _numbers(published), strict=True))
+    return not _all_same(_numbers(used), _numbers(published)) or (
+        # Those of one side are missing where the other is of an earlier version.
+        bool(used.task_types and published.task_types) and _task_types_differ(used.task_types, published.task_types)
+    )
+
+
+def _task_types_differ(used: TaskScores, published: TaskScores) -> bool:
+    return used.keys() != published.keys() or any(
+        not _all_same(
+            (used[name].score, *_estimate_numbers(used[name].estimate)),
+            (task.score, *_estimate_numbers(task.estimate)),
+        )
+        for name, task in published.items()
+    )
+
+
+def _all_same(used: tuple[float | None, ...], published: tuple[float | None, ...]) -> bool:
+    return all(_same(*pair) for pair in zip(used, published, strict=True))
 
 
 def _numbers(score: LearnedScore) -> tuple[float | None, ...]:
-    estimate = score.estimate
-    return score.score, estimate.mean, estimate.n_eff, estimate.draw_n, estimate.probe_share
+    return score.score, *_estimate_numbers(score.estimate)
+
+
+def _estimate_numbers(estimate: Estimate) -> tuple[float | None, ...]:
+    return estimate.mean, estimate.n_eff, estimate.draw_n, estimate.probe_share
 
 
 def _same(one: float | None, other: float | None) -> bool:

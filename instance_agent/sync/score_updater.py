@@ -17,6 +17,7 @@ from msgspec import structs
 from centralcloud.contracts import ContractError, parse_estimate, parse_score_update
 from centralcloud.contracts.limits import MAX_MESSAGE_BYTES
 from centralcloud.contracts.routing_event import message_too_large
+from centralcloud.contracts.task_score import TaskScore, parse_task_scores
 from centralcloud.contracts.validators import is_score
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import LIMIT_SECONDS, Database
@@ -43,6 +44,8 @@ class LogMessage(NamedTuple):
 _READ_LOG = Query(__package__, "read_log")
 _START_READ_ONLY_SNAPSHOT = Query(__package__, "start_read_only_snapshot")
 _READ_SNAPSHOT = Query(__package__, "read_snapshot", row=PublishedScore)
+_MAY_READ_TASK_SCORES = Query(__package__, "may_read_task_scores", row=bool)
+_READ_TASK_SCORES = Query(__package__, "read_task_scores", row=dict)
 _ACKNOWLEDGE = Query(__package__, "acknowledge")
 
 #: Most bytes of the messages that one read of the log returns; ordinary ones have 600 bytes, and a read has 1,000 of them.
@@ -173,7 +176,7 @@ class ScoreUpdater(Follower[LearnedScores]):
                 return PollResult(*_read_log(connection, cursor), snapshot=None)
         with self.database.transaction() as connection:
             _START_READ_ONLY_SNAPSHOT.run(connection)
-            return PollResult(*_read_log(connection, cursor), snapshot=_READ_SNAPSHOT.all(connection))
+            return PollResult(*_read_log(connection, cursor), snapshot=_read_snapshot(connection))
 
     def _read_everything(self) -> tuple[PollResult, LearnedScores] | None:
         """Return all scores of a database that is new to this instance: its snapshot, and the manual scores of its log.
@@ -188,7 +191,7 @@ class ScoreUpdater(Follower[LearnedScores]):
         self._read_on_after = None
         with self.database.transaction() as connection:
             _START_READ_ONLY_SNAPSHOT.run(connection)
-            snapshot = _READ_SNAPSHOT.all(connection)
+            snapshot = _read_snapshot(connection)
             read = PollResult(*_read_log(connection, 0), snapshot=snapshot)
             learned = self._apply_snapshot(LearnedScores(epoch=read.epoch), snapshot)
             learned = self._apply_updates(learned, read.updates, manual_only=True)
@@ -228,6 +231,7 @@ class ScoreUpdater(Follower[LearnedScores]):
                 at=at,
                 reason=update.reason,
                 estimate=structs.replace(update.estimate, interval=None),  # the snapshot has none
+                task_types={name: _without_interval(task) for name, task in update.task_types.items()},
             )
             scores.append(((update.model, update.complexity), score))
         return (learned if cursor == learned.cursor else replace(learned, cursor=cursor)).with_scores(scores)
@@ -245,6 +249,7 @@ class ScoreUpdater(Follower[LearnedScores]):
                 at=row.updated_at,
                 reason=row.reason,
                 estimate=parse_estimate(row._asdict()),
+                task_types=row.task_types or {},
             )
             scores.append(((row.model, row.complexity), score))
         return corrected(learned, scores).with_scores(scores)
@@ -314,6 +319,23 @@ def _read_log(connection: psycopg.Connection[Any], cursor: int) -> tuple[str, bo
     page = {"cursor": cursor, "max_bytes": _PAGE_BYTES, "max_message_bytes": MAX_MESSAGE_BYTES}
     rows = _READ_LOG.all(connection, page)
     return rows[0][0], rows[0][1], [LogMessage(*row[2:]) for row in rows if row[2] is not None]
+
+
+def _read_snapshot(connection: psycopg.Connection[Any]) -> list[PublishedScore]:
+    """Return the published scores with those of their task types, where the database has them."""
+    published = _READ_SNAPSHOT.all(connection)
+    if not _MAY_READ_TASK_SCORES.one(connection):
+        return published
+    found: dict[Pair, dict[str, Any]] = {}
+    for row in _READ_TASK_SCORES.all(connection):
+        pair = row["model"], row["complexity"]
+        found.setdefault(pair, {})[row["task_type"]] = {**row, "score": float(row["score"])}
+    task_types = {pair: parse_task_scores(rows) for pair, rows in found.items()}
+    return [row._replace(task_types=task_types.get((row.model, row.complexity))) for row in published]
+
+
+def _without_interval(task: TaskScore) -> TaskScore:
+    return structs.replace(task, estimate=structs.replace(task.estimate, interval=None))
 
 
 def _count_changes(before: LearnedScores, after: LearnedScores) -> int:

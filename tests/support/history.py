@@ -88,13 +88,13 @@ _STATEMENTS = (
     """
     INSERT INTO routing_records (
         timestamp, created_at, instance_id, complexity, model, provider, score, outcome, response_time_ms, decision_id,
-        capabilities_required, slice_no, msg_id, first_of_decision
+        capabilities_required, slice_no, msg_id, first_of_decision, task_type
     )
     SELECT
         at, at, 'instance-' || n %% %(instances)s, (ARRAY['simple', 'medium', 'complex'])[1 + n / 7 %% 3],
         'model-' || n %% %(models)s, 'provider-' || n %% %(models)s %% 5, 2.5,
         CASE WHEN n %% 10 < 8 THEN 'success' ELSE 'failure' END, 200 + n %% 3000, lpad(to_hex(n), 32, '0'),
-        '{}', 1 + n / %(per_slice)s, n + 1, true
+        '{}', 1 + n / %(per_slice)s, n + 1, true, 'type-' || n / 11 %% 4
     FROM generate_series(0, %(records)s::bigint - 1) AS n
     CROSS JOIN LATERAL (SELECT n * %(weeks)s::float8 / %(records)s AS week) AS past
     CROSS JOIN LATERAL (
@@ -107,8 +107,8 @@ _STATEMENTS = (
     """,
     "DELETE FROM evidence_slices",
     """
-    INSERT INTO evidence_slices (slice_no, opened_at, closed_at, gathered_at, after_record_id)
-    SELECT slice_no, min(created_at), max(created_at), max(created_at), min(id) - 1
+    INSERT INTO evidence_slices (slice_no, opened_at, closed_at, gathered_at, after_record_id, by_task_type)
+    SELECT slice_no, min(created_at), max(created_at), max(created_at), min(id) - 1, true
     FROM routing_records GROUP BY slice_no
     """,
     """
@@ -123,6 +123,13 @@ _STATEMENTS = (
     SELECT slice_no, model, complexity, provider, instance_id, count(*) FILTER (WHERE outcome = 'success'),
         count(*) FILTER (WHERE outcome = 'failure'), count(*), sum(response_time_ms), sum(response_time_ms)
     FROM routing_records GROUP BY 1, 2, 3, 4, 5 ORDER BY 1
+    """,
+    "INSERT INTO task_types (task_no, name, slice_no) SELECT n + 1, 'type-' || n, 1 FROM generate_series(0, 3) AS n",
+    """
+    INSERT INTO task_evidence (slice_no, model_name, complexity_level, task_no, instance_id, successes, failures)
+    SELECT r.slice_no, model, complexity, task_no, instance_id, count(*) FILTER (WHERE outcome = 'success'),
+        count(*) FILTER (WHERE outcome = 'failure')
+    FROM routing_records r JOIN task_types ON name = task_type GROUP BY 1, 2, 3, 4, 5 ORDER BY 1
     """,
     """
     INSERT INTO model_routing_metrics (

@@ -9,6 +9,7 @@ GRANT SELECT ON
     dashboard_late_and_lost_outcomes, routing_policies, model_selections, cost_budgets, escalation_roll_ups, roll_up_progress,
     model_routing_metrics, model_performance, model_scores, model_score_history, rule_scores, score_pins, score_holds,
     retired_models, learning_control, learning_runs, evidence, evidence_slices, dropped_metrics, dropped_evidence,
+    task_types, task_evidence, dropped_task_evidence, model_task_scores,
     accounting, message_ids, findings, ingest_workers, instances, new_model_names, leases, server_clock, fleet_settings,
     operator_actions, request_plans, configuration_state, configuration_versions, model_health,
     target_health, spend_periods, spend_holders, spend_leases, spend_alerts, fleet_minutes, model_versions, model_changes,

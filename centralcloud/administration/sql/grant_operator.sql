@@ -5,7 +5,7 @@
 GRANT USAGE ON SCHEMA public, centralcloud, pgmq TO {role};
 GRANT SELECT ON centralcloud.schema_revision, centralcloud.schema_compatibility TO {role};
 -- Pins, rollbacks, freezing. A score that is published stays in the history.
-GRANT SELECT ON model_routing_metrics, rule_scores, retired_models, fleet_settings, configuration_state TO {role};
+GRANT SELECT ON model_routing_metrics, model_task_scores, rule_scores, retired_models, fleet_settings, configuration_state TO {role};
 GRANT SELECT, INSERT, UPDATE ON model_scores, score_holds TO {role};
 GRANT SELECT, INSERT, UPDATE, DELETE ON score_pins TO {role};
 GRANT SELECT, INSERT ON model_score_history, operator_actions TO {role};
@@ -15,8 +15,9 @@ GRANT USAGE ON SEQUENCE model_score_version TO {role};
 -- A rollback closes the open slice, and gathers its evidence.
 GRANT SELECT (id) ON routing_records TO {role};
 GRANT SELECT ON evidence_of_records TO {role};
-GRANT SELECT, INSERT, UPDATE (closed_at, gathered_at, latency_ref_ms, cost_ref_usd) ON evidence_slices TO {role};
-GRANT INSERT ON evidence TO {role};
+GRANT SELECT, INSERT, UPDATE (closed_at, gathered_at, latency_ref_ms, cost_ref_usd, by_task_type) ON evidence_slices TO {role};
+GRANT INSERT ON evidence, task_evidence TO {role};
+GRANT SELECT, INSERT ON task_types TO {role};
 -- Dead letters.
 GRANT SELECT, UPDATE (resolution, resolved_at, replayed_msg_id) ON dead_letters TO {role};
 GRANT SELECT, UPDATE (dead_letters_replayed, dead_letters_discarded) ON accounting TO {role};

@@ -33,8 +33,16 @@ from centralcloud.learning.rules.change_detection import find_changes
 from centralcloud.learning.rules.confidence_sequence import anytime_interval
 from centralcloud.learning.rules.probes import leaders_of, probe_shares
 from centralcloud.learning.rules.quarantine import differing_instances
-from centralcloud.learning.rules.shrinkage import LEAST_WORTH, predict_pairs, prior_worth, shrink, sources_of
+from centralcloud.learning.rules.shrinkage import (
+    LEAST_WORTH,
+    draw_outcomes,
+    predict_pairs,
+    prior_worth,
+    shrink,
+    sources_of,
+)
 from centralcloud.learning.rules.suspicion import Suspicion, suspect_rises
+from centralcloud.learning.rules.task_types import add_task_scores, recompute_task_scores
 from centralcloud.learning.rules.told_changes import apply_changes, sentence_of
 from centralcloud.runtime.wording import apart, counted, decimals
 
@@ -48,9 +56,6 @@ _LEAST_DISPERSION: Final = 0.05
 _SHARED_DISPERSION_OUTCOMES: Final = 50.0
 #: A difference of two sums of rewards below this is one of rounding.
 _ROUNDING: Final = 1e-6
-#: Routers draw as if known pairs had up to three times as many outcomes: they then try what is clearly worse less often.
-_DRAW_SHARPENING: Final = 2.0
-_DRAW_OUTCOMES: Final = 50.0
 #: The prior, and its worth in outcomes, of scores whose state does not name them.
 #: A change shows that predictions of this pair have not held: the evidence they follow from may be older than the change.
 _WORTH_AFTER_CHANGE: Final = LEAST_WORTH
@@ -152,6 +157,7 @@ class AdaptiveRule:
             if split.changed[column]:
                 result.alarms.append(alarm_of(pair, split, column, evidence))
             result.open_changes.extend(open_change(score, now[column]))
+        add_task_scores(evidence, result, dispersion)
         return result
 
     def recompute(self, evidence: Evidence, pair: Pair, after_slice: int, state: RuleState) -> Decimal:
@@ -163,6 +169,13 @@ class AdaptiveRule:
         priors = _Priors(np.full(len(starts), mean), np.full(len(starts), worth), [])
         estimates = self._estimates(evidence, starts, 1.0, priors, half_life[0])
         return _as_score(float(estimates.utility[evidence.pairs.index(pair)]))
+
+    def recompute_task_types(
+        self, evidence: Evidence, pair: Pair, after_slice: int, state: RuleState
+    ) -> dict[str, Decimal]:
+        """Compute the scores of the task types of `pair` from the evidence after `after_slice`."""
+        _, latency, cost = state.payload.get("parts", (0.0, 0.0, 0.0))[:3]
+        return recompute_task_scores(evidence, pair, after_slice, state, latency + cost)
 
     def reset(self, state: RuleState | None, score: Decimal, after_slice: int) -> RuleState:  # noqa: ARG002
         """Begin the window after `after_slice`, and forget the level that the pair had fallen from."""
@@ -254,7 +267,7 @@ class _Window:
             estimate=Estimate(
                 mean=round(mean, 6),
                 n_eff=round(n_eff, 3),
-                draw_n=round(n_eff * (1 + _DRAW_SHARPENING * n_eff / (n_eff + _DRAW_OUTCOMES)), 3),
+                draw_n=round(draw_outcomes(n_eff), 3),
                 probe_share=round(probe_share, 6),
                 interval=(round(low, 6), round(high, 6)),
             ),

@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 from centralcloud.learning.evidence import RECENT_SLICES, Evidence, Pair
 from centralcloud.learning.rule import Alarm, OpenChange, RuleState, Score
 from centralcloud.learning.rules.change_detection import Split
+from centralcloud.learning.rules.task_types import PRIORS
 
 #: A change that is not a fall stays open until the new level is known from this many outcomes.
 _KNOWN_LEVEL_OUTCOMES: Final = 100
@@ -14,6 +15,7 @@ _KNOWN_LEVEL_OUTCOMES: Final = 100
 #   parts             of the newest score: mean, latency penalty, cost penalty, the half-life of these two, and mean and
 #                     worth (in outcomes) of the prior
 #   left_out          the instances that were excluded when it was computed
+#   task_types        priors of the task types of the newest score
 #   alarm             the newest change: mean reward before and after it, its statistic and its threshold
 #   fallen_from       after a fall: the highest mean reward before it
 #   raised            the newest slice when the alarm was raised
@@ -49,7 +51,7 @@ def read_state(state: RuleState, evidence: Evidence) -> Past:
     """
     parts = state.payload.get("parts")
     left_out = frozenset(state.payload.get("left_out", ()))
-    payload = {name: value for name, value in state.payload.items() if name not in ("parts", "left_out")}
+    payload = {name: value for name, value in state.payload.items() if name not in ("parts", "left_out", PRIORS)}
     payload = _without_old_alarms({**payload, "after_slice": state.evidence_from}, evidence)
     while "before" in payload and not evidence.excluded.issubset(payload["raised_without"]):
         payload = payload["before"]

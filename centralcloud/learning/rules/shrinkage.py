@@ -21,6 +21,9 @@ _CELLS_OF_FIRST_WORTH: Final = 6.0
 _TESTED_OUTCOMES: Final = 1.0
 #: The log-odds of a rate with n outcomes weigh n / (n + 4) of those of a rate that is known well.
 _KNOWN_OUTCOMES: Final = 4.0
+#: Routers draw as if known pairs had up to three times as many outcomes: they then try what is clearly worse less often.
+_DRAW_SHARPENING: Final = 2.0
+_DRAW_OUTCOMES: Final = 50.0
 #: Each mean of log-odds is shrunk to the one it refines, which weighs as much as one rate that is known well.
 _SHRINKAGE: Final = 1.0
 #: No prediction is more extreme: the next version of a model may break what never failed.
@@ -59,6 +62,11 @@ def shrink(
     worth outcomes / dispersion of the latter.
     """
     return Shrunk((reward + worth * prior) / (outcomes + worth), outcomes / dispersion + worth)
+
+
+def draw_outcomes(n_eff: float) -> float:
+    """Return the number of outcomes from which routers draw an estimate that is worth `n_eff` outcomes."""
+    return n_eff * (1 + _DRAW_SHARPENING * n_eff / (n_eff + _DRAW_OUTCOMES))
 
 
 def prior_worth(prior: Floats, reward: Floats, outcomes: Floats, dispersion: Floats | float = 1.0) -> float:

@@ -22,7 +22,18 @@ SELECT
     h.after_slice AS held_after_slice,
     r.retired_at,
     coalesce(m.routed_count, 0) AS routed_count,
-    coalesce(m.success_count + m.failure_count, 0) AS outcome_count
+    coalesce(m.success_count + m.failure_count, 0) AS outcome_count,
+    (
+        SELECT jsonb_object_agg(
+            t.task_type,
+            jsonb_build_object(
+                'score', t.score, 'version', t.version, 'mean', t.mean, 'n_eff', t.n_eff, 'draw_n', t.draw_n,
+                'probe_share', t.probe_share
+            )
+        )
+        FROM public.model_task_scores t
+        WHERE t.model_name = s.model_name AND t.complexity_level = s.complexity_level AND t.pair_version = s.version
+    ) AS published_task_types
 FROM public.model_routing_metrics m
 FULL JOIN public.model_scores s USING (model_name, complexity_level)
 FULL JOIN (SELECT * FROM public.score_pins WHERE expires_at IS NULL OR expires_at > now()) p USING (model_name, complexity_level)

@@ -25,5 +25,6 @@ SELECT
     earlier_boundaries,
     state_payload,
     excluded_instances AS excluded,
-    recomputable
+    recomputable,
+    task_types
 FROM public.rule_scores;

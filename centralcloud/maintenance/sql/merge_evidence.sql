@@ -1,7 +1,7 @@
 -- Merges slices with their neighbours as they age: a stretch of 2^k hours becomes one slice once it is older than 24 times its
 -- own length (k from -6, about a minute), so that the number of slices grows with the logarithm of time. Slices are not merged
 -- across the beginning or the end of the evidence behind a published score or a rule's state, nor across a change of the
--- references, and the newest slices, which a rule still weighs one by one, are not merged at all. Returns how many slices were
+-- references, nor where evidence by task type begins, and the newest slices, which a rule still weighs one by one, are not merged at all. Returns how many slices were
 -- merged away. Goes through all evidence, once per maintenance run.
 WITH boundary AS (
     SELECT evaluated_through_slice AS slice_no FROM public.model_scores
@@ -20,6 +20,7 @@ WITH boundary AS (
         s.after_record_id,
         s.latency_ref_ms,
         s.cost_ref_usd,
+        s.by_task_type,
         coalesce(s.merged_from, s.slice_no) AS first_slice,
         stretch.k,
         floor(extract(epoch FROM s.closed_at) / 3600 / 2 ^ stretch.k) AS number,
@@ -41,14 +42,14 @@ WITH boundary AS (
       )
 ), numbered AS (  -- neighbours in one stretch have the same `island`, even if the clock was once set back
     SELECT *, row_number() OVER (ORDER BY slice_no)
-        - row_number() OVER (PARTITION BY k, number, boundaries_before, latency_ref_ms, cost_ref_usd ORDER BY slice_no) AS island
+        - row_number() OVER (PARTITION BY k, number, boundaries_before, latency_ref_ms, cost_ref_usd, by_task_type ORDER BY slice_no) AS island
     FROM aged
 ), merged AS MATERIALIZED (
     SELECT
         min(first_slice) AS first_slice, max(slice_no) AS last_slice, min(opened_at) AS opened_at,
         min(after_record_id) AS after_record_id
     FROM numbered
-    GROUP BY k, number, boundaries_before, latency_ref_ms, cost_ref_usd, island
+    GROUP BY k, number, boundaries_before, latency_ref_ms, cost_ref_usd, by_task_type, island
     HAVING count(*) > 1
 ), deleted AS (
     DELETE FROM public.evidence e USING merged m
@@ -84,6 +85,34 @@ WITH boundary AS (
         sum(graded_successes), sum(graded_reward), sum(graded_reward_squares)
     FROM deleted_dropped
     GROUP BY last_slice, model_name, complexity_level, provider, instance_id
+), deleted_task AS (
+    DELETE FROM public.task_evidence e USING merged m
+    WHERE e.slice_no BETWEEN m.first_slice AND m.last_slice
+    RETURNING m.last_slice, e.*
+), inserted_task AS (
+    INSERT INTO public.task_evidence (
+        slice_no, model_name, complexity_level, task_no, instance_id, successes, failures, graded_successes, graded_reward,
+        graded_reward_squares
+    )
+    SELECT
+        last_slice, model_name, complexity_level, task_no, instance_id, sum(successes), sum(failures), sum(graded_successes),
+        sum(graded_reward), sum(graded_reward_squares)
+    FROM deleted_task
+    GROUP BY last_slice, model_name, complexity_level, task_no, instance_id
+), deleted_dropped_task AS (
+    DELETE FROM public.dropped_task_evidence e USING merged m
+    WHERE e.slice_no BETWEEN m.first_slice AND m.last_slice
+    RETURNING m.last_slice, e.*
+), inserted_dropped_task AS (
+    INSERT INTO public.dropped_task_evidence (
+        slice_no, model_name, complexity_level, task_no, instance_id, successes, failures, graded_successes, graded_reward,
+        graded_reward_squares
+    )
+    SELECT
+        last_slice, model_name, complexity_level, task_no, instance_id, sum(successes), sum(failures), sum(graded_successes),
+        sum(graded_reward), sum(graded_reward_squares)
+    FROM deleted_dropped_task
+    GROUP BY last_slice, model_name, complexity_level, task_no, instance_id
 ), kept AS (
     UPDATE public.evidence_slices s SET merged_from = m.first_slice, opened_at = m.opened_at, after_record_id = m.after_record_id
     FROM merged m WHERE s.slice_no = m.last_slice

@@ -141,6 +141,7 @@ evidence_slices = Table(
     Column("merged_from", BigInteger),
     Column("latency_ref_ms", Integer, nullable=False, server_default=text("10000")),
     Column("cost_ref_usd", Double, nullable=False, server_default=text("0.01")),
+    Column("by_task_type", Boolean, nullable=False, server_default=text("false")),
 )
 Index(
     "idx_evidence_slices_ungathered",
@@ -179,6 +180,36 @@ def _evidence_columns() -> list[SchemaItem]:
 evidence = Table("evidence", metadata, *_evidence_columns())
 Index("idx_evidence_slice_no", evidence.c.slice_no)
 dropped_evidence = Table("dropped_evidence", metadata, *_evidence_columns())
+
+task_types = Table(
+    "task_types",
+    metadata,
+    Column("task_no", SmallInteger, primary_key=True, autoincrement=False),
+    Column("name", String, nullable=False, unique=True),
+    Column("slice_no", BigInteger, nullable=False),
+    Column("created_at", TIMESTAMP, nullable=False, server_default=text("now()")),
+)
+
+
+def _task_evidence_columns() -> list[SchemaItem]:
+    return [
+        Column("slice_no", BigInteger, nullable=False),
+        Column("instance_id", String, nullable=False),
+        Column("model_name", String, nullable=False),
+        Column("complexity_level", String, nullable=False),
+        Column("task_no", SmallInteger, nullable=False),
+        counter("successes"),
+        counter("failures"),
+        counter("graded_successes"),
+        Column("graded_reward", Double, nullable=False, server_default=text("0")),
+        Column("graded_reward_squares", Double, nullable=False, server_default=text("0")),
+        PrimaryKeyConstraint("model_name", "complexity_level", "slice_no", "task_no", "instance_id"),
+    ]
+
+
+task_evidence = Table("task_evidence", metadata, *_task_evidence_columns())
+Index("idx_task_evidence_slice_no", task_evidence.c.slice_no)
+dropped_task_evidence = Table("dropped_task_evidence", metadata, *_task_evidence_columns())
 
 dropped_metrics = Table(
     "dropped_metrics",

@@ -6,6 +6,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Double,
+    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
@@ -85,6 +86,29 @@ model_scores = Table(
     PrimaryKeyConstraint("model_name", "complexity_level"),
 )
 
+model_task_scores = Table(
+    "model_task_scores",
+    metadata,
+    Column("model_name", String, nullable=False),
+    Column("complexity_level", String, nullable=False),
+    Column("task_type", String, nullable=False),
+    Column("score", Numeric(4, 3), nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("pair_version", BigInteger, nullable=False),
+    Column("based_on_samples", BigInteger, nullable=False),
+    Column("mean", Double, nullable=False),
+    Column("n_eff", Double, nullable=False),
+    Column("draw_n", Double),
+    Column("probe_share", Double),
+    Column("updated_at", TIMESTAMP, nullable=False, server_default=text("now()")),
+    PrimaryKeyConstraint("model_name", "complexity_level", "task_type"),
+    ForeignKeyConstraint(
+        ["model_name", "complexity_level"],
+        ["model_scores.model_name", "model_scores.complexity_level"],
+        ondelete="CASCADE",
+    ),
+)
+
 model_score_history = Table(
     "model_score_history",
     metadata,
@@ -133,6 +157,7 @@ rule_scores = Table(
     *_rule_state_columns(),
     Column("run_id", BigInteger),
     Column("evaluated_at", TIMESTAMP, nullable=False, server_default=text("now()")),
+    Column("task_types", JSONB, nullable=False, server_default=text("'{}'")),
     PrimaryKeyConstraint("rule", "model_name", "complexity_level"),
 )
 

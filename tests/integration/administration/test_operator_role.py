@@ -32,7 +32,7 @@ WEB = replace(OPERATOR, via="web", reason="a test")
 READ = {
     "model_scores", "model_score_history", "model_routing_metrics", "rule_scores", "score_pins", "score_holds",
     "retired_models", "learning_control", "evidence_slices", "accounting", "dead_letters", "operator_actions",
-    "fleet_settings", "configuration_state",
+    "fleet_settings", "configuration_state", "task_types", "model_task_scores",
 }  # fmt: skip
 
 

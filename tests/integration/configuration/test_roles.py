@@ -22,7 +22,8 @@ from instance_agent.sync.configuration_updater import ConfigurationUpdater
 
 #: The functions that each role may execute.
 _INSTANCE = {
-    "publish_decision", "publish_decisions", "score_updates_since", "current_scores", "acknowledge", "leave", "epoch",
+    "publish_decision", "publish_decisions", "score_updates_since", "current_scores", "current_task_scores", "acknowledge",
+    "leave", "epoch",
 }  # fmt: skip
 _ALLOWED = {
     "gateway": _INSTANCE

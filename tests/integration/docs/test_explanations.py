@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from support.events import an_event, send
+from support.operators import OPERATOR
 from support.repository import REPOSITORY
 from support.servers import execute
 
-from centralcloud.administration.verification import verify
+from centralcloud.administration.verification import repair, verify
 from centralcloud.cli.metrics import metrics
 from centralcloud.contracts.event_fields import EVENT_FIELDS
 from centralcloud.ingest.drain import drain
@@ -109,6 +110,7 @@ def test_unknown_fields_are_kept_and_erasing_text_keeps_the_counters_right(
     assert "jane" not in _everything(database_url).lower()
     assert "kept" in _everything(database_url)
     assert _counts(database_url) == before
+    assert {each.table for each in repair(database, OPERATOR).differences} == {"task_evidence"}
     assert verify(database).ok
 
 

@@ -13,6 +13,7 @@ from centralcloud.learning.learner import Learner
 from centralcloud.learning.rule import Rule
 from centralcloud.learning.rules import AdaptiveRule, ThresholdRule
 from centralcloud.runtime.postgres.database import Database
+from instance_agent.catalog.learned_scores import LearnedScores
 from instance_agent.sync.score_updater import ScoreUpdater
 
 
@@ -90,6 +91,43 @@ def test_a_file_that_is_changed_while_the_instance_runs_is_written_again(
     _poll(updater)
     assert path.read_text() == before
     assert logged(caplog, "learned_scores_file_changed") == 1
+
+
+def test_scores_of_task_types_come_with_messages_and_with_the_snapshot(
+    new_updater: NewUpdater, database: Database, database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    follower = new_updater("i-1", reconcile_interval_seconds=3600.0)
+    _poll(follower)
+    for name in ("law", "math"):
+        send(database_url, outcomes(20, 7, selected_model="gpt-4o", task_type=name))
+    _learn(database, database_url, AdaptiveRule())
+    _poll(follower)
+    (score,) = follower.learned.scores.values()
+    assert set(score.task_types) == {"law", "math"}
+    follower._reconciled_at = None
+    _poll(follower)
+    starter = new_updater("i-2", learned=LearnedScores())
+    _poll(starter)
+    assert starter.learned.scores == follower.learned.scores
+    assert logged(caplog, "learned_scores_corrected") == 0
+    row = json.loads(follower._file.path.read_text())["scores"][0]
+    row["task_types"]["law"]["mean"] = 0.125
+    follower._file.path.write_text(json.dumps({**json.loads(follower._file.path.read_text()), "scores": [row]}))
+    again = new_updater("i-1")
+    _poll(again)
+    assert again.learned.scores == starter.learned.scores
+    assert logged(caplog, "learned_scores_corrected") == 1
+
+
+def test_a_database_of_an_earlier_revision_has_no_scores_of_task_types(
+    new_updater: NewUpdater, database: Database, database_url: str
+) -> None:
+    _learn(database, database_url, AdaptiveRule())
+    execute(database_url, "DROP FUNCTION centralcloud.current_task_scores")
+    updater = new_updater("i-1")
+    _poll(updater)
+    (score,) = updater.learned.scores.values()
+    assert score.task_types == {}
 
 
 def _learn(database: Database, url: str, rule: Rule) -> None:

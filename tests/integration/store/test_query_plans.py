@@ -21,7 +21,7 @@ from centralcloud.runtime.postgres.query import Query
 SMALL, LARGE = 20_000, 200_000
 #: Tables that grow with time. The others have one row, or one row a pair or instance; evidence_slices has few.
 GROWING = (
-    "routing_records", "evidence", "decision_ids", "dead_letters", "model_score_history",
+    "routing_records", "evidence", "task_evidence", "decision_ids", "dead_letters", "model_score_history",
     "model_performance", "usage_roll_ups", "escalation_roll_ups", "q_model_routing_decisions", "q_model_score_updates",
 )  # fmt: skip
 
@@ -72,6 +72,8 @@ HOT: dict[str, dict[str, Any]] = {
     "centralcloud.store/ungathered_slices": {},
     "centralcloud.store/slices_to_gather": {},
     "centralcloud.store/gather_evidence": {"slice_no": 3},
+    "centralcloud.store/register_task_types": {"slice_no": 3, "max_length": 200},
+    "centralcloud.store/gather_task_evidence": {"slice_no": 3},
     "centralcloud.store/mark_gathered": {"slice_no": 3},
     "centralcloud.learning/count_waiting_outcomes": {"limit": 50},
     "centralcloud.learning/slices_after": STRETCH,
@@ -110,6 +112,7 @@ HOT: dict[str, dict[str, Any]] = {
 CALLS = {
     "score_updates_since": "SELECT * FROM centralcloud.score_updates_since(1000000)",
     "current_scores": "SELECT * FROM centralcloud.current_scores()",
+    "current_task_scores": "SELECT * FROM centralcloud.current_task_scores()",
     "acknowledge": "SELECT centralcloud.acknowledge('instance-1', 1)",
     "report_feedback": "SELECT * FROM centralcloud.report_feedback(md5('10')::uuid, true)",
     "report_feedback of an unknown request": f"SELECT * FROM centralcloud.report_feedback('{REQUEST_ID}', true)",
@@ -157,7 +160,7 @@ def _database_with_history(server: str, template: str, records: int) -> Iterator
         )
         send_texts(url, [json.dumps(an_event())] * (records // 20))
         execute(
-            url, "DELETE FROM evidence WHERE slice_no = 3"
+            url, "DELETE FROM evidence WHERE slice_no = 3; DELETE FROM task_evidence WHERE slice_no = 3"
         )  # so that gathering it again does not violate the primary key
         execute(url, "ANALYZE")
         yield url

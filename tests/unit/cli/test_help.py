@@ -171,5 +171,5 @@ def test_bash_completes_commands_and_options() -> None:
     result = subprocess.run(["bash", "-euc", script], env=path, capture_output=True, text=True, check=False)
     assert (result.stderr, result.stdout.splitlines()) == (
         "",
-        ["status scores settings simulate", "--compare --json --help"],
+        ["status scores settings simulate", "--compare --task-types --json --help"],
     )

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any, cast
 
 import msgspec
@@ -17,9 +18,8 @@ from instance_agent.gateway.errors import GatewayError, InvalidFieldError
 
 def run(requests: list[Any], execute: Execute, *, most: int = 4, headers: Mapping[str, str] | None = None) -> list[Any]:
     """Run a batch, and return the JSON of its outcomes."""
-    outcomes = asyncio.run(
-        run_batch(requests, most, headers or {}, lambda: RequestContext(LOCAL, cast("Any", None)), execute)
-    )
+    state = cast("Any", SimpleNamespace(classifier=None))
+    outcomes = asyncio.run(run_batch(requests, most, headers or {}, lambda: RequestContext(LOCAL, state), execute))
     found: list[Any] = json.loads(msgspec.json.encode(outcomes))
     return found
 
