@@ -1,6 +1,6 @@
 """The number of outcomes that routers draw from, beside the one that an estimate is worth."""
 
-from centralcloud.store.schema import run_sql_file
+from centralcloud.store.schema import grant_rights, run_sql_file
 
 revision = "0028"
 down_revision = "0027"
@@ -14,6 +14,7 @@ oldest_code = "0003"
 def upgrade() -> None:
     run_sql_file("functions/forget_draw_n.v1.sql")
     run_sql_file("0028_draw_n.sql")
+    grant_rights("model_scores", functions=["centralcloud.forget_draw_n"])
 
 
 def downgrade() -> None:

@@ -48,7 +48,7 @@ def test_no_router_chooses_a_retired_model_and_it_is_excluded_from_learning(
     assert all(change.model != "a" for change in run.changes)
     assert published(database_url) == {
         **{("a", complexity): 0.0 for complexity in ("simple", "medium", "complex")},
-        ("b", "complex"): pytest.approx(before["b", "complex"], abs=0.01),
+        ("b", "complex"): pytest.approx(before["b", "complex"], abs=0.05),  # a predicts nothing for it any more
     }
     with database.transaction() as connection:
         (metrics, _) = ModelMetrics(connection).all()

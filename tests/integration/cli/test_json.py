@@ -32,7 +32,8 @@ COMMANDS = (
 )  # fmt: skip
 #: They are tried elsewhere: these need an acknowledgement, a table of outcomes, or a password.
 ELSEWHERE = {
-    "instances forget", "simulate", "configuration set-status",
+    "instances forget", "simulate", "classifier", "classifier train", "classifier show", "classifier use", "classifier off",
+    "classifier rollback", "configuration set-status",
     "dashboard-users", "dashboard-users list", "dashboard-users add", "dashboard-users remove",
 }  # fmt: skip
 

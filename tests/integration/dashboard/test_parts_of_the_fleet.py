@@ -98,7 +98,7 @@ def test_a_version_of_a_model_is_new_if_the_hour_before_had_others(connection: p
             """
             INSERT INTO routing_records (timestamp, instance_id, complexity, model, provider, score, outcome, slice_no,
                 model_version)
-            VALUES (now() - %s * interval '1 minute', 'i', 'complex', 'm', 'p', 3, 'success', 1, %s)
+            VALUES (now() - %s * interval '1 minute', 'i', 'complex', 'm', 'p', 3, 'routed', 1, %s)
             """,
             (minutes_ago, version),
         )

@@ -1,6 +1,6 @@
 -- Versions of models that providers were sent for the first time within the 15 minutes before an open finding about a model,
--- against the hour before these; and those that their answers named. The latter are served by idx_model_changes_created_at. Reads the newest 5,000 records of the model in each stretch, served by
--- idx_routing_records_timestamp; at most 20 findings.
+-- against the hour before these; and those that their answers named, served by idx_model_changes_created_at. Reads the newest 5,000
+-- records of the model in each stretch, served by idx_routing_records_timestamp; at most 20 findings.
 WITH open AS MATERIALIZED (
     SELECT finding_id, opened_at, opened_at - interval '15 minutes' AS from_at, details ->> 'model' AS model
     FROM public.findings
@@ -15,7 +15,8 @@ CROSS JOIN LATERAL (
     FROM (
         SELECT r.model_version, r.timestamp
         FROM public.routing_records r
-        WHERE r.timestamp BETWEEN open.from_at AND open.opened_at AND r.model = open.model AND r.model_version IS NOT NULL AND r.outcome = 'routed'
+        WHERE r.timestamp BETWEEN open.from_at AND open.opened_at
+            AND r.model = open.model AND r.model_version IS NOT NULL AND r.outcome = 'routed'
         ORDER BY r.timestamp DESC
         LIMIT 5000
     ) AS newest
@@ -23,13 +24,15 @@ CROSS JOIN LATERAL (
 ) AS new
 WHERE EXISTS (
     SELECT FROM public.routing_records r
-    WHERE r.timestamp BETWEEN open.from_at - interval '1 hour' AND open.from_at AND r.model = open.model AND r.model_version IS NOT NULL AND r.outcome = 'routed'
+    WHERE r.timestamp BETWEEN open.from_at - interval '1 hour' AND open.from_at
+            AND r.model = open.model AND r.model_version IS NOT NULL AND r.outcome = 'routed'
 )
 AND NOT EXISTS (
     SELECT FROM (
         SELECT r.model_version
         FROM public.routing_records r
-        WHERE r.timestamp BETWEEN open.from_at - interval '1 hour' AND open.from_at AND r.model = open.model AND r.model_version IS NOT NULL AND r.outcome = 'routed'
+        WHERE r.timestamp BETWEEN open.from_at - interval '1 hour' AND open.from_at
+            AND r.model = open.model AND r.model_version IS NOT NULL AND r.outcome = 'routed'
         ORDER BY r.timestamp DESC
         LIMIT 5000
     ) AS before
