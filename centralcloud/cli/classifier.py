@@ -1,5 +1,6 @@
 """`centralcloud classifier`: train the classifier of tasks on labelled prompts, and choose the version that gateways use."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -8,7 +9,7 @@ from msgspec import to_builtins
 
 from centralcloud.cli.arguments import Reason
 from centralcloud.cli.context import open_database, read_settings, this_operator
-from centralcloud.contracts.task_classifier.trained import MOST_TASK_TYPES
+from centralcloud.contracts.task_score import MAX_TASK_TYPES
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_line, print_rows, print_text
 from centralcloud.runtime.wording import counted, percent
 
@@ -54,8 +55,8 @@ def train_command(
         ),
     ],
     task_types: Annotated[
-        int, typer.Option(min=2, max=MOST_TASK_TYPES, help="Most task types; the less frequent ones become other.")
-    ] = MOST_TASK_TYPES,
+        int, typer.Option(min=2, max=MAX_TASK_TYPES, help="Most task types; the less frequent ones become other.")
+    ] = MAX_TASK_TYPES,
     least_confidence: Annotated[
         float,
         typer.Option(min=0, max=1, help="An answer with a lower probability is left to the table of words."),
@@ -130,7 +131,7 @@ def show(
                 f"VERSION: found {version}, expected one that `centralcloud classifier show` lists"
             )
         if json_output:
-            print_json(to_builtins(found, builtin_types=(type(found.trained_at),)))
+            print_json(to_builtins(found, builtin_types=(datetime,)))
             return
         used = ", in use" if found.in_use else ""
         print_text(f"version {version}{used}: trained {found.trained_at.astimezone():%Y-%m-%d %H:%M} by {found.who}")
@@ -138,7 +139,7 @@ def show(
             _print_result(name, found.summary.get(key))
         return
     if json_output:
-        rows = to_builtins(stored, builtin_types=(type(choices[0].at),) if choices else ())
+        rows = to_builtins(stored, builtin_types=(datetime,))
         print_json({"versions": rows, "choices": [each._asdict() for each in choices]})
         return
     in_use = next((each.version for each in stored if each.in_use), None)
@@ -160,23 +161,13 @@ def use_command(
     json_output: AsJson = False,
 ) -> None:
     """Make every gateway use this version, within seconds."""
-    from centralcloud.administration.task_classifier.versions import choose_classifier
-
-    operator = this_operator(reason)
-    with open_database(read_settings(), "classifier") as database:
-        chosen = choose_classifier(database, version, operator)
-    _print_chosen(chosen, json_output=json_output)
+    _choose(version, reason, json_output=json_output)
 
 
 @app.command()
 def off(reason: Reason = None, json_output: AsJson = False) -> None:
     """Make every gateway use the table of words alone. The versions stay."""
-    from centralcloud.administration.task_classifier.versions import choose_classifier
-
-    operator = this_operator(reason)
-    with open_database(read_settings(), "classifier") as database:
-        chosen = choose_classifier(database, None, operator)
-    _print_chosen(chosen, json_output=json_output)
+    _choose(None, reason, json_output=json_output)
 
 
 @app.command()
@@ -187,6 +178,16 @@ def rollback(reason: Reason = None, json_output: AsJson = False) -> None:
     operator = this_operator(reason)
     with open_database(read_settings(), "classifier") as database:
         chosen = roll_back(database, operator)
+    _print_chosen(chosen, json_output=json_output)
+
+
+def _choose(version: int | None, reason: str | None, *, json_output: bool) -> None:
+    """Choose a version, or the table of words alone, and print the choice."""
+    from centralcloud.administration.task_classifier.versions import choose_classifier
+
+    operator = this_operator(reason)
+    with open_database(read_settings(), "classifier") as database:
+        chosen = choose_classifier(database, version, operator)
     _print_chosen(chosen, json_output=json_output)
 
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from centralcloud.administration.task_classifier.labelled_prompts import LabelledPrompt
 from centralcloud.contracts.task_classifier import classify
-from centralcloud.contracts.task_classifier.trained import OTHER, Answer, TrainedClassifier
+from centralcloud.contracts.task_classifier.trained import Answer, TrainedClassifier
+from centralcloud.contracts.task_score import OTHER_TASK_TYPE
 
 
 class LabelResult(Struct, frozen=True):
@@ -93,7 +94,7 @@ def position_of(name: str | None, names: tuple[str, ...]) -> int:
         return -1
     if name in names:
         return names.index(name)
-    return names.index(OTHER) if OTHER in names else -1
+    return names.index(OTHER_TASK_TYPE) if OTHER_TASK_TYPE in names else -1
 
 
 def _result(names: tuple[str, ...], asked: list[_Asked], trained: int, least: float) -> HeadResult | None:

@@ -19,13 +19,12 @@ from centralcloud.contracts import SettingsError
 from centralcloud.contracts.limits import COMPLEXITIES
 from centralcloud.contracts.task_classifier.features import hash_features
 from centralcloud.contracts.task_classifier.trained import (
-    MOST_TASK_TYPES,
-    OTHER,
     Head,
     TrainedClassifier,
     encode_classifier,
     parse_classifier,
 )
+from centralcloud.contracts.task_score import MAX_TASK_TYPES, OTHER_TASK_TYPE
 from centralcloud.runtime.wording import counted
 
 #: A label with fewer prompts cannot be learned.
@@ -67,7 +66,7 @@ def train(
     prompts: Sequence[LabelledPrompt],
     *,
     place: str,
-    task_types: int = MOST_TASK_TYPES,
+    task_types: int = MAX_TASK_TYPES,
     least_confidence: float = 0.5,
     seed: int = 0,
     on_progress: Callable[[str], object] | None = None,
@@ -227,12 +226,14 @@ def _is_held_out(text: str) -> bool:
 def _names(labels: Sequence[str | None], most: int) -> tuple[str, ...]:
     """Return the task types that are learned: the most frequent ones, with ``other`` for the rest where it has enough."""
     counts = Counter(each for each in labels if each is not None)
-    ranked = [name for name, _ in sorted(counts.items(), key=lambda each: (-each[1], each[0])) if name != OTHER]
+    ranked = [
+        name for name, _ in sorted(counts.items(), key=lambda each: (-each[1], each[0])) if name != OTHER_TASK_TYPE
+    ]
     frequent = [name for name in ranked if counts[name] >= FEWEST_PROMPTS]
-    has_rest = len(frequent) < len(ranked) or OTHER in counts
+    has_rest = len(frequent) < len(ranked) or OTHER_TASK_TYPE in counts
     kept = frequent if len(frequent) + has_rest <= most else frequent[: most - 1]
     rest = sum(counts.values()) - sum(counts[name] for name in kept)
-    return (*kept, OTHER) if rest >= FEWEST_PROMPTS else tuple(kept)
+    return (*kept, OTHER_TASK_TYPE) if rest >= FEWEST_PROMPTS else tuple(kept)
 
 
 def _too_few(prompts: Sequence[LabelledPrompt], place: str) -> str:

@@ -57,7 +57,7 @@ class Chosen(NamedTuple):
 
 
 class UnknownClassifierError(CentralCloudError):
-    """There is no such version, or its weights were removed."""
+    """The version does not exist, or its weights were removed."""
 
 
 _LOCK: Final = Query(__package__, "lock_classifiers")
@@ -104,7 +104,7 @@ def choose_classifier(database: Database, version: int | None, operator: Operato
     """Make gateways use a version from now on; None: none, so that the table of words answers everything.
 
     Raises:
-        UnknownClassifierError: there is no such version, or its weights were removed.
+        UnknownClassifierError: the version does not exist, or its weights were removed.
         ClassifierError: this version of the program cannot read it.
     """
     with database.transaction() as connection:

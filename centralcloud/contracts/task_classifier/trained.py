@@ -22,15 +22,13 @@ from msgspec import Meta, Struct
 from centralcloud.contracts.errors import CentralCloudError
 from centralcloud.contracts.limits import COMPLEXITIES, MAX_LABEL_LENGTH
 from centralcloud.contracts.task_classifier.features import FEATURES, hash_features
+from centralcloud.contracts.task_score import MAX_TASK_TYPES
 from centralcloud.contracts.text import read_name
 
 #: NOTIFY channel: another trained classifier is in use, or none.
 CLASSIFIER_CHANNEL: Final = "centralcloud_classifier"
 #: Largest trained classifier, in bytes.
 MAX_CLASSIFIER_BYTES: Final = 5_000_000
-MOST_TASK_TYPES: Final = 32
-#: The task type of every prompt whose own type has no place among the others.
-OTHER: Final = "other"
 #: Raised when a reader of the format before would misread a classifier.
 _FORMAT: Final = 1
 _MAX_HEADER_BYTES: Final = 65_536
@@ -54,7 +52,7 @@ class Head(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         scale: of a weight: a byte b stands for (b - 128) * scale.
     """
 
-    answers: Annotated[tuple[str, ...], Meta(min_length=2, max_length=MOST_TASK_TYPES)]
+    answers: Annotated[tuple[str, ...], Meta(min_length=2, max_length=MAX_TASK_TYPES)]
     biases: tuple[float, ...]
     scale: float
 

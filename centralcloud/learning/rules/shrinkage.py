@@ -27,7 +27,7 @@ _DRAW_OUTCOMES: Final = 50.0
 #: Each mean of log-odds is shrunk to the one it refines, which weighs as much as one rate that is known well.
 _SHRINKAGE: Final = 1.0
 #: No prediction is more extreme: the next version of a model may break what never failed.
-_LEAST_RATE: Final = 0.02
+LEAST_RATE: Final = 0.02
 #: By whether the other complexities of the model have outcomes, and whether the other models have.
 _SOURCES: Final = {
     (True, True): "its other complexities and the other models",
@@ -110,7 +110,7 @@ def predict_pairs(pairs: Sequence[Pair], reward: Floats, outcomes: Floats) -> Fl
     distance = weight * (log_odds - level)
     effect = (_sum_by(model, distance) - distance) / (weight_of_model - weight + _SHRINKAGE)
     rate: Floats = 1 / (1 + np.exp(-(level + effect)))
-    return np.clip(rate, _LEAST_RATE, 1 - _LEAST_RATE)
+    return np.clip(rate, LEAST_RATE, 1 - LEAST_RATE)
 
 
 def sources_of(pairs: Sequence[Pair], outcomes: Floats) -> list[str]:

@@ -17,7 +17,7 @@ from centralcloud.contracts.task_score import TaskScore
 from centralcloud.learning.arrays import Floats, Integers, np
 from centralcloud.learning.evidence import Evidence, Pair
 from centralcloud.learning.rule import HIGHEST_SCORE, RuleResult, RuleState, Score, as_score
-from centralcloud.learning.rules.shrinkage import draw_outcomes, shrink
+from centralcloud.learning.rules.shrinkage import LEAST_RATE, LEAST_WORTH, draw_outcomes, shrink
 from centralcloud.learning.task_evidence import Task, TaskEvidence
 
 #: Differences between task types count from this many standard errors of chance on.
@@ -26,11 +26,8 @@ _CHANCE_ERRORS: Final = 2.0
 _EVEN_CELLS: Final = 20.0
 #: Weight of few outcomes: a cell with n outcomes counts as (n / (n + 4))^2 of a cell.
 _TESTED_OUTCOMES: Final = 4.0
-#: No prior is more extreme: the next version of a model may break what never failed.
-_LEAST_RATE: Final = 0.02
 #: A prior is worth at most so many outcomes, and never less than 2.
 _MOST_WORTH: Final = 10_000.0
-_LEAST_WORTH: Final = 2.0
 #: Key of a state's payload: by task type, the prior of its newest score, and how many outcomes that counted.
 PRIORS: Final = "task_types"
 
@@ -135,7 +132,7 @@ def task_priors(evidence: TaskEvidence, pairs: Mapping[Pair, PairNow]) -> TaskPr
     outcomes, reward = (np.where(known >= 0, sums[known], 0.0) for sums in own)
     mean, n_eff, dispersion = (np.array([each[part] for each in now]) for part in range(3))
     n, s = outcomes / dispersion, reward / dispersion
-    others = np.maximum(n_eff - n, _LEAST_WORTH)
+    others = np.maximum(n_eff - n, LEAST_WORTH)
     base = _log_odds(_rate((mean * n_eff - s) / others))
     surprise = _log_odds(np.clip((s + _expit(base)) / (n + 1), 0.005, 0.995)) - base
     rate = (s + 2 * _expit(base)) / (n + 2)
@@ -188,11 +185,11 @@ def _worth(prior: Floats, reward: Floats, outcomes: Floats, others: Floats) -> f
         np.sqrt((2 * (weight * chance) ** 2).sum())
     )
     share = beyond / (float((weight * (1 - chance)).sum()) + _EVEN_CELLS)
-    return min(max(1 / share - 1, _LEAST_WORTH), _MOST_WORTH) if share > 0 else _MOST_WORTH
+    return min(max(1 / share - 1, LEAST_WORTH), _MOST_WORTH) if share > 0 else _MOST_WORTH
 
 
 def _rate(values: Floats) -> Floats:
-    return np.clip(values, _LEAST_RATE, 1 - _LEAST_RATE)
+    return np.clip(values, LEAST_RATE, 1 - LEAST_RATE)
 
 
 def _log_odds(rate: Floats) -> Floats:
