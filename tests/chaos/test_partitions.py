@@ -34,7 +34,8 @@ def test_partitions_attached_and_dropped_under_full_ingest(
         pretend_all_came(database_url, days_ago)
     send(database_url, outcomes(1, 0))  # now: records expire by the newest arrival
     drain(database, batch_size=100)
-    keep = {"CENTRALCLOUD_RETENTION_RECORDS_DAYS": "0"}  # stored as the fleet's setting by the first worker
+    env = {"CENTRALCLOUD_LEARN_INTERVAL_SECONDS": "60"}  # what runs at full speed here is ingest
+    keep = env | {"CENTRALCLOUD_RETENTION_RECORDS_DAYS": "0"}  # stored as the fleet's setting by the first worker
     workers = [start_worker(database_url, **keep) for _ in range(2)]
     longest_pause = 0.0
     with Producers(database_url, events=None, pause_seconds=0.02) as producers:
@@ -55,7 +56,7 @@ def test_partitions_attached_and_dropped_under_full_ingest(
         try:
             drop = ("settings", "set", "retention.records_days", "90")
             assert run_command("centralcloud", *drop, env={"DATABASE_URL": database_url}).returncode == 0
-            rounds = {"CENTRALCLOUD_MAINTENANCE_INTERVAL_SECONDS": "1"}  # one drops five partitions
+            rounds = env | {"CENTRALCLOUD_MAINTENANCE_INTERVAL_SECONDS": "1"}  # one drops five partitions
             start_worker(database_url, "--no-ingest", CENTRALCLOUD_PARTITIONS_AHEAD_WEEKS="52", **rounds)
             eventually(lambda: execute(database_url, _OLD) == [(0,)] and execute(database_url, _PARTITIONS)[0][0] > 50)
             producers.enough()
