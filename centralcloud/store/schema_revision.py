@@ -53,6 +53,7 @@ class KnownRevisions(NamedTuple):
         )
 
 
+@cache
 def migrations_folder() -> Path:
     """Find the migrations: inside the installed package, or at the top of a source tree."""
     package = Path(str(files("centralcloud")))

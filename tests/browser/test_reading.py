@@ -118,6 +118,9 @@ def test_light_and_dark_follow_the_system_and_the_button_remembers(day: Site, vi
     assert page.evaluate(background) == "rgb(13, 17, 23)"
     page.click("#scheme")
     assert page.evaluate(background) == "rgb(245, 246, 248)"
+    assert (
+        page.request.get(f"{day.url}/scores").text().startswith('<!doctype html>\n<html lang="en" data-scheme="light">')
+    )
     page.reload()
     assert page.evaluate(background) == "rgb(245, 246, 248)"
     assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "light"

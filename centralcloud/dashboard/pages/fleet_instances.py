@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from centralcloud.dashboard.pages.addresses import incident_url, instance_url, model_url
 from centralcloud.dashboard.pages.listing import Pager, address, page_of
-from centralcloud.dashboard.pages.words import State, finding_title
+from centralcloud.dashboard.pages.words import State, finding_title, sentence
 from centralcloud.dashboard.sources.findings import Finding
 from centralcloud.dashboard.sources.instances import (
     MOST_INSTANCES,
@@ -233,7 +233,12 @@ def details(
 
 def _signal(finding: Finding) -> tuple[State, str, str, str]:
     state: State = "bad" if finding.kind == "quarantined_instance" else "look"
-    return state, finding_title(finding.kind), finding.message, incident_url(finding.finding_id)
+    return (
+        state,
+        finding_title(finding.kind),
+        sentence(finding.message, finding.names),
+        incident_url(finding.finding_id),
+    )
 
 
 def _is_on_its_way(each: Instance) -> bool:

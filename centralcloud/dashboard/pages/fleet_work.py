@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from centralcloud.dashboard.charts.sparkline import sparkline
 from centralcloud.dashboard.pages.addresses import action_url, incident_url, pair_url
-from centralcloud.dashboard.pages.words import State, lease_work
+from centralcloud.dashboard.pages.words import State, lease_work, sentence
 from centralcloud.dashboard.sources.findings import Finding
 from centralcloud.dashboard.sources.instances import (
     LateAndLost,
@@ -175,7 +175,12 @@ def workers(found: Sequence[Worker] | None, leases: Sequence[Lease], findings: S
     processes = tuple(Process(each, *_running(each), tuple(held[f"{each.host}/{each.process}"])) for each in found)
     others = tuple(lease for lease in leases if not lease.is_held or lease.holder not in holders)
     degraded = tuple(
-        (str(each.about.get("task", each.subject)), each.message, each.opened_at, incident_url(each.finding_id))
+        (
+            str(each.about.get("task", each.subject)),
+            sentence(each.message, each.names),
+            each.opened_at,
+            incident_url(each.finding_id),
+        )
         for each in findings
         if each.kind == "task_degraded"
     )

@@ -12,6 +12,7 @@ from centralcloud.dashboard.charts.traffic_share import traffic_share
 from centralcloud.dashboard.costs import unknown_share
 from centralcloud.dashboard.pages.addresses import COMPLEXITIES, finding_url, instance_url, pair_url
 from centralcloud.dashboard.pages.leaders import avoided_pairs, leader_now
+from centralcloud.dashboard.pages.reuse import reused
 from centralcloud.dashboard.pages.verdict import Evidence, Signal, Verdict, as_far_as_known, judge, success_rate
 from centralcloud.dashboard.pages.words import SMALL_SHARE
 from centralcloud.dashboard.sources.control import CONTROL
@@ -157,6 +158,7 @@ def kpis(
     )
 
 
+@reused
 def _success(traffic: Sequence[PairTraffic]) -> Kpi:
     by_part: dict[datetime, list[int]] = defaultdict(lambda: [0, 0])
     for each in traffic:
@@ -179,8 +181,8 @@ def _success(traffic: Sequence[PairTraffic]) -> Kpi:
 
 
 def _events(queue: QueueState | None, minutes: Sequence[FleetMinute], workers: int) -> Kpi:
-    rates = ingest_rates(minutes)
-    newest = rates[-1] if rates and workers else 0.0
+    rate, chart = _ingest(minutes)
+    newest = rate if rate and workers else 0.0
     if queue is None:
         note = "the queue cannot be read"
     elif not queue.messages:
@@ -192,17 +194,23 @@ def _events(queue: QueueState | None, minutes: Sequence[FleetMinute], workers: i
             else f", the oldest for {age(queue.oldest_waiting_seconds or 0)}"
         )
         note = f"{'over ' if queue.capped else ''}{queue.messages:,} wait{waiting}"
-    chart = (
-        sparkline(rates, label="Events ingested a second over the last day", low=0.0) if len(rates) > 1 else Markup()
-    )
     return Kpi(
         "Events in",
-        formats.number(newest, 1 if newest < 10 else 0) if rates else "–",
+        formats.number(newest, 1 if newest < 10 else 0) if rate is not None else "–",
         "/s",
         note,
         "/fleet",
         chart,
     )
+
+
+@reused
+def _ingest(minutes: Sequence[FleetMinute]) -> tuple[float | None, Markup]:
+    """Return the events ingested a second in the newest minute, and the chart of the last day."""
+    rates = ingest_rates(minutes)
+    if len(rates) < 2:
+        return rates[-1] if rates else None, Markup()
+    return rates[-1], sparkline(rates, label="Events ingested a second over the last day", low=0.0)
 
 
 def _convergence(fleet: FleetState) -> Kpi:
@@ -335,6 +343,7 @@ def attention(
     return Attention(verdict.signals[:most], max(0, len(verdict.signals) - most), avoided, minor, behind)
 
 
+@reused
 def shares(traffic: Sequence[PairTraffic], wanted: str | None, now: datetime) -> Shares:
     """Return who gets the tasks of a complexity: the wanted one, else the hardest that has tasks."""
     known = tuple(each for each in COMPLEXITIES if any(part.complexity == each for part in traffic))

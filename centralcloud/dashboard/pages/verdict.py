@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Final, Literal, NamedTuple
 
 from centralcloud.dashboard.pages.addresses import finding_url
+from centralcloud.dashboard.pages.reuse import reused
 from centralcloud.dashboard.pages.words import LARGE_SHARE, SMALL_SHARE, finding_title, sentence
 from centralcloud.dashboard.sources.control import Control
 from centralcloud.dashboard.sources.findings import Finding
@@ -127,7 +128,8 @@ def _signals(found: Evidence) -> Iterator[Signal]:
         text = f"Nothing has been ingested{seen}{waiting}." if seen else f"Nothing is ingested{waiting}."
         yield Signal("bad", "No daemon is running", text, "/fleet", fleet.worker_seen_at, "centralcloud run")
     yield from _queue(found.queue)
-    yield from _drop(found.traffic)
+    if (drop := _drop(found.traffic)) is not None:
+        yield drop
     yield from _findings(found.findings)
     if fleet.instances and fleet.behind:
         text = f"{fleet.behind:,} of {counted(fleet.instances, 'instance')} lack newer scores."
@@ -169,7 +171,8 @@ def _findings(findings: Sequence[Finding]) -> Iterator[Signal]:
         yield Signal(state, finding_title(finding.kind), text, finding_url(finding), finding.opened_at)
 
 
-def _drop(traffic: Sequence[PairTraffic]) -> Iterator[Signal]:
+@reused
+def _drop(traffic: Sequence[PairTraffic]) -> Signal | None:
     """The newest twelfth of the day against the rest of it."""
     starts = sorted({each.start for each in traffic})
     newest = set(starts[-max(1, len(starts) // 12) :])
@@ -177,13 +180,13 @@ def _drop(traffic: Sequence[PairTraffic]) -> Iterator[Signal]:
     then_s, then_f = _outcomes([each for each in traffic if each.start not in newest])
     now_n, then_n = now_s + now_f, then_s + then_f
     if not now_n or not then_n:
-        return
+        return None
     now, then = now_s / now_n, then_s / then_n
     drop = then - now
     if drop < _DROP_LOOK or log_likelihood_ratio(now_s, now_n, then_s, then_n) < _DROP_RATIO:
-        return
+        return None
     text = f"{percent(now)} of the newest outcomes succeed; {percent(then)} did before."
-    yield Signal("bad" if drop >= _DROP_BAD else "look", "Fewer tasks succeed", text, "/scores", min(newest))
+    return Signal("bad" if drop >= _DROP_BAD else "look", "Fewer tasks succeed", text, "/scores", min(newest))
 
 
 def _outcomes(traffic: Sequence[PairTraffic]) -> tuple[int, int]:

@@ -82,6 +82,7 @@ class Access:
         self.sessions = Sessions(lifetime_seconds=settings.session_seconds, idle_seconds=settings.session_idle_seconds)
         self.clock = clock
         self._settings = settings
+        self._login_to_read = settings.login_to_read
         self._operators = settings.operator_names
         self._proxy_key = secrets.token_bytes(32)
         self._reported_header = False
@@ -95,12 +96,13 @@ class Access:
         """Return how a request came."""
         return front_of(request.headers, request.remote, self._settings)
 
-    def viewer_now(self, request: web.Request) -> Viewer | None:
-        """Return the viewer as of now, without counting as a request: for a WebSocket, whose session may have ended.
+    def welcome(self, request: web.Request) -> Callable[[], bool]:
+        """Return a function that says whether the sender may read as of now: for a WebSocket, whose session may have ended.
 
-        None: no one who may read.
+        Asking it does not use the session. How the request came does not change, and is found out once.
         """
-        return self._viewer(request, self.front(request), used=False)[0]
+        front = self.front(request)
+        return lambda: self._viewer(request, front, used=False)[0] is not None
 
     def session_of(self, request: web.Request, front: Front, *, used: bool = True) -> Session | None:
         """Return the session of a request; None: it has none, or its user is gone, or has another password."""
@@ -122,7 +124,7 @@ class Access:
         if (session := self.session_of(request, front, used=used)) is not None:
             user = self.users.find(session.user)
             return Viewer(session.user, user.role if user else "viewer", session=True), session.token
-        return (None if self._settings.login_to_read else ANONYMOUS), ""
+        return (None if self._login_to_read else ANONYMOUS), ""
 
     def _name_by_proxy(self, request: web.Request, front: Front) -> str | None:
         header = self._settings.proxy_user_header

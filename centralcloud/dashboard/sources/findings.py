@@ -1,7 +1,9 @@
 """The open findings."""
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import psycopg
@@ -32,16 +34,21 @@ class Finding(NamedTuple):
     closed_at: datetime | None
 
     @property
-    def about(self) -> dict[str, Any]:
-        """The details, as a value."""
-        found = json.loads(self.details)
-        return found if isinstance(found, dict) else {}
+    def about(self) -> Mapping[str, Any]:
+        """The details, as a value that is not to be changed."""
+        return _value_of(self.details)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names that its message may begin with: the subject, its parts, and what it is about."""
         about = (str(value) for value in self.about.values() if isinstance(value, str))
         return (self.subject, self.subject.rpartition("/")[0], *about)
+
+
+@lru_cache(maxsize=1024)  # each update of a page asks for them several times
+def _value_of(details: str) -> Mapping[str, Any]:
+    found = json.loads(details)
+    return found if isinstance(found, dict) else {}
 
 
 _OPEN_FINDINGS = Query(__package__, "open_findings", row=Finding)

@@ -2,9 +2,9 @@
 // Live updates, colour scheme, fresh ages, copying. Every page works without this file; it only adds these.
 (() => {
   const root = document.documentElement;
-  try { const chosen = localStorage.getItem("scheme"); if (chosen) root.dataset.scheme = chosen; } catch { /* storage is off */ }
+  const remember = (name, value) => { document.cookie = `${name}=${value}; path=/; max-age=31536000; samesite=strict`; };
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  if (zone) document.cookie = `zone=${zone}; path=/; max-age=31536000; samesite=strict`;
+  if (zone) remember("zone", zone);
 
   const units = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
   const age = (seconds) => {
@@ -112,7 +112,7 @@
     scheme.onclick = () => {
       const dark = root.dataset.scheme ? root.dataset.scheme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
       root.dataset.scheme = dark ? "light" : "dark";
-      try { localStorage.setItem("scheme", root.dataset.scheme); } catch { /* for this page only */ }
+      remember("scheme", root.dataset.scheme);
     };
     const here = document.querySelector(".top nav [aria-current]"), bar = here && here.parentElement;
     if (bar) bar.scrollLeft = here.offsetLeft - bar.offsetLeft - (bar.clientWidth - here.offsetWidth) / 2;

@@ -20,7 +20,7 @@ from centralcloud.dashboard.web.documents import find_document
 from centralcloud.dashboard.web.live import Hub, state_of
 from centralcloud.dashboard.web.page import Page, PageError
 from centralcloud.dashboard.web.paths import Paths, before_parameters, fill_path, parameters_of
-from centralcloud.dashboard.web.preferences import zone_of
+from centralcloud.dashboard.web.preferences import scheme_of, zone_of
 from centralcloud.dashboard.web.rendering import Renderer
 from centralcloud.dashboard.web.times import fill_times
 from centralcloud.dashboard.web.views import ViewKey, Views
@@ -117,11 +117,7 @@ class Handlers:
         same = request.query.get("boot") == self._boot
         revision = request.query.get("revision", "")
         known = int(revision) if same and revision.isdecimal() and len(revision) < 10 else 0
-        access = self._access
-
-        def is_welcome() -> bool:
-            return access is None or access.viewer_now(request) is not None
-
+        is_welcome = self._access.welcome(request) if self._access else lambda: True
         return await self._hub.serve(request, self._views.of(key), known, is_welcome)
 
     async def asset(self, request: web.Request) -> web.StreamResponse:
@@ -182,6 +178,7 @@ class Handlers:
         can_log_in = access is not None and access.users.exists and request.path != "/login"
         return {
             "viewer": viewer,
+            "scheme": scheme_of(request.cookies),
             "form_token": token,
             "login": login_path(request.rel_url.raw_path_qs) if can_log_in and viewer.name is None else None,
             "may_act": actions is not None and actions.may_act(request),

@@ -1,4 +1,4 @@
-"""The viewer's time zone: from the address, from the cookie that the page's script sets, or UTC. Pure."""
+"""The viewer's time zone and colour scheme: from the address, or from the cookies that the page's script sets. Pure."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -8,6 +8,7 @@ from zoneinfo import available_timezones
 COOKIE: Final = "zone"
 PARAMETER: Final = "zone"
 DEFAULT: Final = "UTC"
+SCHEME_COOKIE: Final = "scheme"
 
 
 def zone_of(query: Mapping[str, str], cookies: Mapping[str, str]) -> str:
@@ -16,6 +17,12 @@ def zone_of(query: Mapping[str, str], cookies: Mapping[str, str]) -> str:
         if name and name.replace("%2F", "/") in zones():
             return name.replace("%2F", "/")
     return DEFAULT
+
+
+def scheme_of(cookies: Mapping[str, str]) -> str | None:
+    """Return the colour scheme that the viewer has chosen, ``light`` or ``dark``; None: that of the browser."""
+    scheme = cookies.get(SCHEME_COOKIE)
+    return scheme if scheme in ("light", "dark") else None
 
 
 @lru_cache(maxsize=1)

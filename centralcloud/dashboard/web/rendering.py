@@ -34,6 +34,7 @@ class Renderer:
         self._environment = Environment(
             loader=PackageLoader("centralcloud.dashboard"),
             autoescape=True,
+            auto_reload=False,
             undefined=StrictUndefined,
             finalize=_visible,
             trim_blocks=True,

@@ -117,9 +117,9 @@ class Site:
     async def _live(self, request: web.Request) -> web.StreamResponse:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
+        viewer, is_welcome = known(request).viewer, self.access.welcome(request)
         async for _ in socket:
-            viewer = self.access.viewer_now(request)
-            if viewer is None:
+            if not is_welcome():
                 break
             await socket.send_str(f"{viewer.name} {viewer.role}")
         await socket.close(code=4401)

@@ -79,7 +79,7 @@ def test_the_details_are_those_of_exactly_that_name() -> None:
         ("m", 0.75, 0.75),
         ("n", 0.25, None),
     ]
-    assert found.findings == (("look", "New names refused", "refused", "/incidents#finding-7"),)
+    assert found.findings == (("look", "New names refused", "Refused.", "/incidents#finding-7"),)
     assert (found.row.kind, found.row.models) == ("gateway", "m 75%, n 25%")
     assert "centralcloud instances forget ab" in [command for _, command in found.commands]
 

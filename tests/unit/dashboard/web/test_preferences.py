@@ -2,7 +2,7 @@
 
 import pytest
 
-from centralcloud.dashboard.web.preferences import zone_of
+from centralcloud.dashboard.web.preferences import scheme_of, zone_of
 
 
 @pytest.mark.parametrize(
@@ -17,3 +17,11 @@ def test_the_address_comes_before_the_cookie_and_what_is_unknown_counts_as_none(
     query: str, cookie: str, zone: str
 ) -> None:
     assert zone_of({"zone": query}, {"zone": cookie}) == zone
+
+
+@pytest.mark.parametrize(
+    ("cookie", "scheme"), [("dark", "dark"), ("light", "light"), ("", None), ('dark" onload="x', None), ("Dark", None)]
+)
+def test_the_scheme_is_one_of_two_or_that_of_the_browser(cookie: str, scheme: str | None) -> None:
+    assert scheme_of({"scheme": cookie}) == scheme
+    assert scheme_of({}) is None
