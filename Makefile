@@ -20,7 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 CHECKS := check-types check-lint check-imports check-security check-words
 
-.PHONY: help setup demo recording test test-frameworks browser screenshots coverage coverage-tests soak check $(CHECKS) compile-tests format reference test-postgresql build hashes clean
+.PHONY: help setup demo recording test test-frameworks browser screenshots coverage coverage-tests soak experiments-long check $(CHECKS) compile-tests format reference test-postgresql build hashes clean
 
 help:  ## Show these targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -123,6 +123,11 @@ format: setup  ## Fix lint and format.
 soak: setup  ## Run the long tests, and all faults at once for SOAK_SECONDS (600).
 	@echo "soak: long tests, and all faults at once for $(SOAK_SECONDS) seconds; a line for each round"
 	@$(BIN)/pytest -s --numprocesses $(SOAK_WORKERS) --soak-seconds $(SOAK_SECONDS) $(PYTEST_ARGS)
+
+# `make test` runs them short: fewer runs and outcomes. The full sizes are those of the limits that the tests name.
+experiments-long: setup  ## Simulate experiments in full: what their statistics promise (two hours of a core).
+	@echo "experiments-long: A/A tests, power, intervals and canaries in full; a dot for each"
+	@$(BIN)/pytest --quiet --numprocesses $(TEST_WORKERS) --experiments-long tests/unit/experiments/test_acceptance.py $(PYTEST_ARGS)
 
 # The tests that use a database, on your own server; its role must be allowed to create databases.
 test-postgresql: setup  ## Run the tests that use a database on a server: DATABASE_URL=postgresql://...

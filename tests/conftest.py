@@ -37,6 +37,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--rooms", action="store_true", help="longest tests first, and progress by room (make test)")
     group.addoption("--browser", action="store_true", help="run the tests in a real browser, too (make browser)")
+    group.addoption(
+        "--experiments-long", action="store_true", help="simulate experiments in full (make experiments-long)"
+    )
     group.addoption("--record-durations", action="store_true", help="with --rooms: write tests/durations.json anew")
 
 

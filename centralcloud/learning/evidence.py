@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from centralcloud.learning.arrays import Floats, Integers, np
 from centralcloud.learning.task_evidence import TaskEvidence
+from centralcloud.runtime.arrays import Floats, Integers, np
 
 #: (model, complexity)
 Pair = tuple[str, str]

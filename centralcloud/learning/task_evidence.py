@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 
-from centralcloud.learning.arrays import Floats, np
+from centralcloud.runtime.arrays import Floats, np
 
 #: (model, complexity, task type)
 Task = tuple[str, str, str]

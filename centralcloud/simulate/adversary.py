@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from centralcloud.learning.arrays import Floats
+from centralcloud.runtime.arrays import Floats
 from centralcloud.simulate.ground_truth import PhaseTruth
 from centralcloud.simulate.reports import Reports, Tasks
 from centralcloud.simulate.scenario import Adversary

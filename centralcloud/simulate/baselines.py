@@ -7,7 +7,6 @@ from decimal import Decimal
 import numpy as np
 
 from centralcloud.contracts.estimate import Estimate
-from centralcloud.learning.arrays import Floats
 from centralcloud.learning.evidence import Evidence, Pair, RecentOutcomes
 from centralcloud.learning.rule import (
     HIGHEST_SCORE,
@@ -19,6 +18,7 @@ from centralcloud.learning.rule import (
     as_score,
     wilson_interval,
 )
+from centralcloud.runtime.arrays import Floats
 from centralcloud.simulate.scenario import Weights
 
 HALF_LIFE_OUTCOMES = 2000.0

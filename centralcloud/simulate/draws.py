@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from centralcloud.learning.arrays import Booleans, Floats, Integers
+from centralcloud.runtime.arrays import Booleans, Floats, Integers
 from instance_agent.routing.best_probability import BetaPosterior, FixedValue
 from instance_agent.routing.posterior_table import LARGEST_PARAMETER, SMALLEST_PARAMETER
 from instance_agent.routing.selection import Candidate, SelectionMethod, group_draws, probe_shares_of

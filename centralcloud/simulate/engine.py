@@ -6,8 +6,8 @@ from itertools import accumulate, cycle
 
 import numpy as np
 
-from centralcloud.learning.arrays import Floats
 from centralcloud.learning.rule import Rule, States
+from centralcloud.runtime.arrays import Floats
 from centralcloud.simulate.adversary import report
 from centralcloud.simulate.candidates import Candidate
 from centralcloud.simulate.fleet import UNTRIED_SCORE, Fleet

@@ -6,8 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from centralcloud.learning.arrays import Booleans, Integers
 from centralcloud.learning.rule import Score
+from centralcloud.runtime.arrays import Booleans, Integers
 from centralcloud.simulate.draws import Draws
 from centralcloud.simulate.ground_truth import GroundTruth
 from instance_agent.catalog.catalog import ModelCatalog

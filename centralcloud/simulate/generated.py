@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from centralcloud.contracts import COMPLEXITIES
-from centralcloud.learning.arrays import Floats
+from centralcloud.runtime.arrays import Floats
 from centralcloud.simulate.ground_truth import GroundTruth, make_ground_truth
 from centralcloud.simulate.outcome_table import OutcomeTable
 from centralcloud.simulate.scenario import Scenario

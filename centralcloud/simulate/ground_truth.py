@@ -8,9 +8,9 @@ import numpy as np
 
 from centralcloud.contracts import SettingsError
 from centralcloud.contracts.task_score import OTHER_TASK_TYPE
-from centralcloud.learning.arrays import Booleans, Floats, Integers
 from centralcloud.learning.evidence import Pair
 from centralcloud.learning.rule import wilson_interval
+from centralcloud.runtime.arrays import Booleans, Floats, Integers
 from centralcloud.simulate.outcome_table import OutcomeTable
 from centralcloud.simulate.scenario import Phase, Scenario
 

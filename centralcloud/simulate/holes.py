@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from centralcloud.learning.arrays import Booleans, Floats, Integers
+from centralcloud.runtime.arrays import Booleans, Floats, Integers
 
 _ABILITY_SD: Final = 3.0
 _DIFFICULTY_SD: Final = 1.0

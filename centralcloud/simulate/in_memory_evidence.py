@@ -6,8 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from centralcloud.learning.arrays import Floats, Integers
 from centralcloud.learning.evidence import RECENT_SLICES, Evidence, Pair, RecentOutcomes, Sums
+from centralcloud.runtime.arrays import Floats, Integers
 from centralcloud.simulate.ground_truth import share_of
 from centralcloud.simulate.reports import Reports
 from centralcloud.simulate.scenario import Weights

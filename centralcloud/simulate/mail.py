@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from centralcloud.learning.arrays import Floats
+from centralcloud.runtime.arrays import Floats
 from centralcloud.simulate.reports import Reports
 from centralcloud.simulate.scenario import Delay, Missing
 

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from centralcloud.learning.arrays import Booleans, Floats, Integers
+from centralcloud.runtime.arrays import Booleans, Floats, Integers
 
 
 @dataclass(frozen=True, slots=True)

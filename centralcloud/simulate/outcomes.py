@@ -13,7 +13,7 @@ import numpy as np
 
 from centralcloud.contracts import COMPLEXITIES, SettingsError
 from centralcloud.contracts.errors import quote
-from centralcloud.learning.arrays import Integers
+from centralcloud.runtime.arrays import Integers
 from centralcloud.simulate.holes import estimate_rewards
 from centralcloud.simulate.outcome_table import OutcomeTable
 

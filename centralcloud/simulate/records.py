@@ -16,8 +16,8 @@ import numpy as np
 import psycopg
 
 from centralcloud.contracts import COMPLEXITIES, SettingsError
-from centralcloud.learning.arrays import Floats, Integers
 from centralcloud.learning.rule import wilson_interval
+from centralcloud.runtime.arrays import Floats, Integers
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.wording import counted, percent
 from centralcloud.simulate.ground_truth import GroundTruth, make_ground_truth, share_of

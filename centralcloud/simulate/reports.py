@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from centralcloud.learning.arrays import Booleans, Floats, Integers
+from centralcloud.runtime.arrays import Booleans, Floats, Integers
 from centralcloud.simulate.ground_truth import PhaseTruth
 
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from centralcloud.learning.arrays import Integers
 from centralcloud.learning.evidence import ModelChange, Pair
 from centralcloud.learning.model_versions import OF_FLEET, OF_INSTANCE
+from centralcloud.runtime.arrays import Integers
 from centralcloud.simulate.ground_truth import GroundTruth
 from centralcloud.simulate.reports import Tasks
 from centralcloud.simulate.scenario import Phase

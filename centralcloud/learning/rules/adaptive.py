@@ -16,7 +16,6 @@ from typing import Final, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from centralcloud.contracts.estimate import Estimate
-from centralcloud.learning.arrays import Booleans, Floats, Integers, np
 from centralcloud.learning.evidence import Evidence, Pair, RecentOutcomes
 from centralcloud.learning.rule import (
     HIGHEST_SCORE,
@@ -44,6 +43,7 @@ from centralcloud.learning.rules.shrinkage import (
 from centralcloud.learning.rules.suspicion import Suspicion, suspect_rises
 from centralcloud.learning.rules.task_types import add_task_scores, recompute_task_scores
 from centralcloud.learning.rules.told_changes import apply_changes, sentence_of
+from centralcloud.runtime.arrays import Booleans, Floats, Integers, np
 from centralcloud.runtime.wording import apart, counted, decimals
 
 _HALF_LIFE_OUTCOMES: Final = 1000.0

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Final
 
-from centralcloud.learning.arrays import Booleans, Floats, Integers, np
 from centralcloud.learning.evidence import Evidence
 from centralcloud.learning.rules.likelihood import log_likelihood
+from centralcloud.runtime.arrays import Booleans, Floats, Integers, np
 
 # docs/explanation/learning.md, step 1.
 _FALSE_ALARM_RATE: Final = 0.1

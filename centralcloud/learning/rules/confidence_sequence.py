@@ -3,7 +3,7 @@
 import math
 from typing import Final
 
-from centralcloud.learning.arrays import Floats, np
+from centralcloud.runtime.arrays import Floats, np
 
 #: The interval misses the rate, at any number of outcomes at all, with at most this probability.
 _MISSED: Final = 0.1

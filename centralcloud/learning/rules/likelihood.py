@@ -1,6 +1,6 @@
 """Log-likelihoods of Bernoulli outcomes."""
 
-from centralcloud.learning.arrays import Floats, np
+from centralcloud.runtime.arrays import Floats, np
 
 
 def log_likelihood(successes: Floats, outcomes: Floats) -> Floats:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from centralcloud.contracts import COMPLEXITIES
-from centralcloud.learning.arrays import Booleans, Floats, Integers, np
 from centralcloud.learning.evidence import Evidence, Pair
 from centralcloud.learning.rules.suspicion import ODDS_AGAINST_RISE, Suspicion
+from centralcloud.runtime.arrays import Booleans, Floats, Integers, np
 
 _SMALLEST_GAP: Final = 0.025
 #: Mean reward per task that probing may cost at most: for all pairs that do not lead, and for those that may lead again.

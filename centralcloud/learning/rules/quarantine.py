@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from centralcloud.learning.arrays import np
 from centralcloud.learning.evidence import RecentOutcomes
 from centralcloud.learning.rule import Quarantine
 from centralcloud.learning.rules.likelihood import log_likelihood
+from centralcloud.runtime.arrays import np
 
 # The constants are those of docs/explanation/learning.md, step 0.
 _LEAST_OUTCOMES: Final = 5

@@ -8,8 +8,8 @@ to 1, each 0 or 1 if outcomes are not graded.
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from centralcloud.learning.arrays import Floats, Integers, np
 from centralcloud.learning.evidence import Pair
+from centralcloud.runtime.arrays import Floats, Integers, np
 
 #: A prediction is worth so many outcomes: at least, before any was put to the test, and at most.
 LEAST_WORTH: Final = 2.0

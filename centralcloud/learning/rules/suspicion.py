@@ -4,9 +4,9 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from centralcloud.learning.arrays import Booleans, Floats, Integers, np
 from centralcloud.learning.evidence import Evidence
 from centralcloud.learning.rules.change_detection import FINEST_BOUNDARIES, columns_of_models
+from centralcloud.runtime.arrays import Booleans, Floats, Integers, np
 
 # docs/explanation/learning.md, step 3.
 _LEAST_OUTCOMES_BEFORE: Final = 10

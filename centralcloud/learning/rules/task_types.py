@@ -14,11 +14,11 @@ from typing import Any, Final, NamedTuple
 
 from centralcloud.contracts.estimate import Estimate
 from centralcloud.contracts.task_score import TaskScore
-from centralcloud.learning.arrays import Floats, Integers, np
 from centralcloud.learning.evidence import Evidence, Pair
 from centralcloud.learning.rule import HIGHEST_SCORE, RuleResult, RuleState, Score, as_score
 from centralcloud.learning.rules.shrinkage import LEAST_RATE, LEAST_WORTH, draw_outcomes, shrink
 from centralcloud.learning.task_evidence import Task, TaskEvidence
+from centralcloud.runtime.arrays import Floats, Integers, np
 
 #: Differences between task types count from this many standard errors of chance on.
 _CHANCE_ERRORS: Final = 2.0

@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from centralcloud.contracts.limits import NEUTRAL_SCORE
-from centralcloud.learning.arrays import Floats, Integers, np
 from centralcloud.learning.evidence import Evidence, Pair, RecentOutcomes
 from centralcloud.learning.rule import Quarantine, RuleResult, RuleState, Score, States, as_score, wilson_interval
+from centralcloud.runtime.arrays import Floats, Integers, np
 from centralcloud.runtime.wording import apart, decimals
 
 _NO_STEP: Final = Decimal(0)

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.adaptive_by_hand import Slice, evidence_of, of
 
-from centralcloud.learning.arrays import Floats
 from centralcloud.learning.evidence import Evidence, Pair
 from centralcloud.learning.rules.probes import leaders_of, probe_shares
 from centralcloud.learning.rules.suspicion import Suspicion
+from centralcloud.runtime.arrays import Floats
 
 COMPLEXITIES = ("simple", "medium", "complex")
 

@@ -1,0 +1,1 @@
+"""Experiments on live traffic: who gets which arm, what the outcomes say at any time, and what follows from it."""

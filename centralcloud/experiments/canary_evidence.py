@@ -1,0 +1,128 @@
+"""The evidence of a canary: what its rule decides on, of R canaries side by side."""
+
+import math
+from typing import Final
+
+from centralcloud.experiments.canary import CanaryPlan, Facts
+from centralcloud.experiments.e_process import BETS, EProcess, Metric, Sessions, log_mean_exp
+from centralcloud.runtime.arrays import Booleans, Floats, np
+
+#: Success as 0 or 1, success as a reward, and what is divided by its cap: time and cost.
+SUCCESS: Final = Metric()
+GRADED: Final = Metric(binary=False)
+CAPPED: Final = Metric(binary=False, ratio=True)
+#: No window may multiply the evidence for the margin by more than this: in a brownout of control treatment looks better.
+_MOST_OF_A_WINDOW: Final = 2.0
+
+
+class CanaryEvidence:
+    """The evidence of R canaries side by side, each of success and of some capped metrics.
+
+    - `promotion` leaves out what is bad in either arm. Its evidence for the margin grows by a factor of at most 2 a window.
+    - `rollback` leaves out only what is bad in control: a flaky treatment must not profit. It begins anew at each step, so
+      that a model that turns bad has no credit from before.
+    - `prompt` has the first outcome of each session, as soon as it has come.
+    """
+
+    def __init__(self, plan: CanaryPlan, success: Metric = SUCCESS, capped: int = 0, *, runs: int = 1, strata: int = 3):
+        """Create it for success and for `capped` other metrics, such as time and cost.
+
+        In all arrays of sessions the comparisons are those of success, one of each canary, then those of the next metric.
+        """
+        self._plan = plan
+        self._runs = runs
+        self._capped = capped
+        metrics = [success] * runs + [CAPPED] * (runs * capped)
+        losses = [-plan.loss_allowed_at(step) for step in range(1, len(plan.steps))]
+        nulls = sorted({*losses, -plan.margin, 0.0, plan.ratio_limit})
+        self._place = {null: nulls.index(null) for null in nulls}
+        self._losses = losses
+        self.promotion = EProcess(metrics, strata=strata, nulls=nulls)
+        self.rollback = EProcess(metrics, strata=strata, nulls=(0.0, plan.ratio_limit))
+        self.prompt = EProcess([success] * runs, strata=strata, nulls=(0.0,))
+        self.treated: Floats = np.zeros(runs)
+        self._margin: Floats = np.zeros((runs, len(BETS)))
+        self._window: Floats = np.zeros((runs, len(BETS)))
+        self._starts: Floats = np.full((len(plan.steps), runs, len(BETS)), np.inf)
+        self._starts[0] = 0.0
+        self._ratio_start: Floats = np.zeros_like(self.rollback.above)
+        self._prompt_start: Floats = np.zeros((runs, len(BETS)))
+
+    def fold(self, sessions: Sessions, first: Sessions, *, bad_control: Booleans, bad_treatment: Booleans) -> None:
+        """Fold sessions in their order.
+
+        Args:
+            sessions: (T, R * (1 + `capped`)) of them.
+            first: (T, R) the first outcome of each, for `prompt`.
+            bad_control: (T, R * (1 + `capped`)) whether control was out of order then.
+            bad_treatment: whether treatment was.
+        """
+        self.prompt.fold(first)
+        self.rollback.fold(_without(sessions, bad_control))
+        self.promotion.fold(_without(sessions, bad_control | bad_treatment))
+        of_success = sessions.counts[:, : self._runs].sum(axis=-1) * sessions.treated[:, : self._runs]
+        self.treated = self.treated + of_success.sum(axis=0)
+
+    def close_window(self) -> None:
+        """End a window of time: what it has added to the evidence for the margin is capped."""
+        above = self.promotion.above[: self._runs, self._place[-self._plan.margin]]
+        self._margin = self._margin + np.minimum(above - self._window, math.log(_MOST_OF_A_WINDOW))
+        self._window = above.copy()
+
+    def begin_step(self, run: int, step: int) -> None:
+        """Begin a step of a canary: its evidence for a roll back begins anew, beside that of the steps before."""
+        self._starts[step, run] = self.rollback.below[run, 0]
+
+    def begin_again(self, run: int) -> None:
+        """Begin a canary again at its first step: no evidence for a roll back is left."""
+        self._starts[:, run] = np.inf
+        self._starts[0, run] = self.rollback.below[run, 0]
+        self._prompt_start[run] = self.prompt.below[run, 0]
+        for metric in range(1, 1 + self._capped):
+            row = metric * self._runs + run
+            self._ratio_start[row] = self.rollback.above[row]
+
+    def facts(self) -> list[Facts]:
+        """Return the facts of each canary as of now."""
+        runs, place = self._runs, self._place
+        above, below = self.promotion.log_above(), self.promotion.log_below()
+        worse = self._log_worse()
+        prompt = log_mean_exp(self.prompt.below[:, 0] - self._prompt_start)
+        beyond = log_mean_exp(self.rollback.above - self._ratio_start)[:, 1]
+        window = self.promotion.above[:runs, place[-self._plan.margin]] - self._window
+        margin = log_mean_exp(self._margin + np.minimum(window, math.log(_MOST_OF_A_WINDOW)))
+        found = []
+        for run in range(runs):
+            rows = [metric * runs + run for metric in range(1, 1 + self._capped)]
+            limits = [float(below[row, place[self._plan.ratio_limit]]) for row in rows]
+            found.append(
+                Facts(
+                    outcomes=float(self.rollback.totals[run, 2]),
+                    treated=float(self.treated[run]),
+                    worse=float(worse[run]),
+                    worse_promptly=float(prompt[run]),
+                    slower=float(beyond[rows[0]]) if rows else 0.0,
+                    dearer=float(beyond[rows[1]]) if len(rows) > 1 else 0.0,
+                    loss_excluded=(0.0, *(float(above[run, place[loss]]) for loss in self._losses)),
+                    within_margin=float(margin[run]),
+                    within_time=limits[0] if limits else None,
+                    within_cost=limits[1] if len(limits) > 1 else None,
+                    wins=(float(above[run, place[0.0]]), *(float(below[row, place[0.0]]) for row in rows)),
+                )
+            )
+        return found
+
+    def _log_worse(self) -> Floats:
+        """Return the mean of the evidence since each step began; 1 for a step that has not."""
+        below = self.rollback.below[: self._runs, 0]
+        since = np.where(np.isinf(self._starts), 0.0, below[None] - self._starts)
+        return log_mean_exp(np.moveaxis(since, 0, 1).reshape(self._runs, -1))
+
+
+def _without(sessions: Sessions, bad: Booleans) -> Sessions:
+    kept = ~bad
+    return sessions._replace(
+        counts=sessions.counts * kept[..., None],
+        sums=sessions.sums * kept[..., None],
+        squares=sessions.squares * kept,
+    )
