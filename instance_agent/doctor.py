@@ -49,6 +49,21 @@ _FUNCTIONS: Final = (
     "centralcloud.acknowledge(text, bigint)",
     "centralcloud.epoch()",
 )
+#: One that an instance calls where the database has it: without it, scores of task types arrive with updates alone.
+_TASK_SCORES: Final = "centralcloud.current_task_scores()"
+#: Without these, an instance does a part of its work.
+_NOT_VITAL: Final = {
+    _PUBLISH: "a sidecar does not need to publish; a router with the library does",
+    _TASK_SCORES: "without the scores of task types, every task is routed by the scores of its complexity alone",
+}
+_GRANTS_ADVICE: Final = "grant them: `centralcloud grants` prints the statements"
+#: The functions that only a gateway calls, as ``grant_gateway.sql`` of centralcloud grants them.
+_GATEWAY_FUNCTIONS: Final = (
+    "claim_target_leases", "configuration_since", "current_spend", "current_target_health", "exchange_spend",
+    "explain_request", "recent_requests", "report_feedback", "report_model_health", "report_target_health",
+    "submit_feedback", "task_classifier_in_use", "task_classifier_model", "usage_by_complexity", "usage_escalations",
+    "usage_totals", "usage_until",
+)  # fmt: skip
 _OLD_FILE_SECONDS: Final = 86_400.0
 _FULL_SPOOL: Final = 0.8
 #: Files and folders that a check names; it counts the others.
@@ -70,6 +85,7 @@ class _FunctionPrivilege(NamedTuple):
 
 _WHOAMI = Query(__package__, "whoami", row=_Identity)
 _FUNCTION_PRIVILEGES = Query(__package__, "function_privileges", row=_FunctionPrivilege)
+_GATEWAY_PRIVILEGES = Query(__package__, "gateway_privileges", row=_FunctionPrivilege)
 _ACKNOWLEDGE_NOTHING = Query(__package__, "acknowledge_nothing")
 _SCORED_MODELS = Query(__package__, "scored_models", row=str)
 _NEWEST_VERSION = Query(__package__, "newest_version", row=int)
@@ -93,6 +109,7 @@ class _Doctor:
             Check("database", self._reachable),
             Check("writes", lambda: takes_writes(self._database), "database"),
             Check("functions", self._functions, "database"),
+            Check("gateway functions", self._gateway_functions, "functions"),
             Check("login", self._login, "functions"),
             Check("scores", self._scores, "functions"),
             Check("newest version", self._newest_version, "functions"),
@@ -180,25 +197,39 @@ class _Doctor:
     def _functions(self) -> CheckResult:
         try:
             with check_transaction(self._database) as connection:
-                functions = _FUNCTION_PRIVILEGES.all(connection, {"names": list(_FUNCTIONS)})
+                functions = _FUNCTION_PRIVILEGES.all(connection, {"names": [*_FUNCTIONS, _TASK_SCORES]})
         except psycopg.errors.InsufficientPrivilege as error:
             return fail(
                 f"this role may not look at them ({summarize_error(error)})",
-                "grant them: `centralcloud grants` prints the statements",
+                _GRANTS_ADVICE,
             )
-        if missing := [function.name for function in functions if not function.exists]:
+        if missing := [
+            function.name for function in functions if not function.exists and function.name != _TASK_SCORES
+        ]:
             return fail(f"missing: {', '.join(missing)}", "run `centralcloud migrate` on this database")
-        forbidden = [function.name for function in functions if not function.allowed]
-        if forbidden == [_PUBLISH]:
-            return warn(
-                f"not allowed: {_PUBLISH}",
-                "a sidecar does not need it; a router with the library does",
-            )
-        if forbidden:
-            return fail(
-                f"not allowed: {', '.join(forbidden)}", "grant them: `centralcloud grants` prints the statements"
-            )
-        return ok("all exist and are allowed")
+        forbidden = [function.name for function in functions if function.exists and not function.allowed]
+        if not forbidden:
+            return ok("all exist and are allowed")
+        found = f"not allowed: {', '.join(forbidden)}"
+        if _NOT_VITAL.keys() >= {*forbidden}:
+            return warn(found, "; ".join([*(_NOT_VITAL[name] for name in forbidden), _GRANTS_ADVICE]))
+        return fail(found, _GRANTS_ADVICE)
+
+    def _gateway_functions(self) -> CheckResult:
+        """Look for the rights of a gateway: a login that has some of them, or a gateway that is set up here, needs all."""
+        with check_transaction(self._database) as connection:
+            functions = _GATEWAY_PRIVILEGES.all(connection, {"names": list(_GATEWAY_FUNCTIONS)})
+        is_gateway = isinstance(self._settings, GatewaySettings)
+        if not is_gateway and not any(function.allowed for function in functions):
+            return ok("none is allowed: a gateway needs them, and a sidecar does not")
+        found, advice = "", ""
+        if missing := [function.name for function in functions if not function.exists]:
+            found, advice = f"missing: {', '.join(missing)}", "run `centralcloud migrate` on this database"
+        elif forbidden := [function.name for function in functions if not function.allowed]:
+            found, advice = f"not allowed: {listed(forbidden, _MOST_LISTED)}", f"a gateway needs them; {_GRANTS_ADVICE}"
+        if not found:
+            return ok("all exist and are allowed")
+        return fail(found, advice) if is_gateway else warn(found, advice)
 
     def _login(self) -> CheckResult:
         """Acknowledge as every poll does, and roll back."""

@@ -4,6 +4,7 @@ Every script is a file of sql/; psycopg quotes the names and values in it. A scr
 """
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -224,10 +225,12 @@ def _check_rights(
     Raises:
         GrantsError: a role lacks a right, because GRANT only warned.
     """
+    called: list[tuple[str | None, str]] = [(role, "instance_rights") for role in instances]
+    called += [(gateway, "grant_gateway"), (configurator, "grant_configurator"), (operator, "grant_operator")]
+    calls = [(role, name) for role, script in called if role is not None for name in granted_functions(script)]
     wanted = {
-        "instances": list(instances),
-        "gateway": gateway,
-        "configurator": configurator,
+        "callers": [role for role, _ in calls],
+        "functions": [name for _, name in calls],
         "operator": operator,
         "login": login,
     }
@@ -238,6 +241,12 @@ def _check_rights(
         raise GrantsError(f"{missing}, and this role may not grant it: run this as the owner, or as a superuser")
     without_tables = [*instances, *filter(None, [configurator])]
     return _SURPLUS_RIGHTS.all(connection, {"roles": list(names), "instances": without_tables, "login": login})
+
+
+def granted_functions(script: str) -> list[str]:
+    """Return the names of the functions of the schema centralcloud that a script of sql/ grants, sorted."""
+    grants = re.findall(r"^GRANT EXECUTE ON FUNCTION\s(.*?)\bTO\b", _read(script), re.DOTALL | re.MULTILINE)
+    return sorted({name for text in grants for name in re.findall(r"\bcentralcloud\.(\w+)", text)})
 
 
 def _record(

@@ -1,6 +1,6 @@
 """`centralcloud configuration`: the fleet's configuration as a whole, its history, and the way back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, cast, get_args
 
@@ -12,7 +12,7 @@ from centralcloud.cli.arguments import Reason
 from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.contracts import SettingsError
 from centralcloud.contracts.errors import quote
-from centralcloud.contracts.fleet_configuration import KINDS, Bodies, Change
+from centralcloud.contracts.fleet_configuration import KINDS, Change, EntryKey
 from centralcloud.contracts.fleet_configuration.model import ModelStatus
 from centralcloud.runtime.commands.arguments import utf8
 from centralcloud.runtime.commands.json_input import read_json_input
@@ -45,6 +45,7 @@ _POLICY_KIND: Final = "policy"
 _STATUSES: Final = get_args(ModelStatus)
 _ENTRY_HELP: Final = f"KIND/ID, or a KIND: {', '.join(KINDS)}."
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change, and write nothing.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before it removes all policies or entries.")]
 Expected = Annotated[
     int | None,
     typer.Option("--expected-version", min=0, help="Refuse the change when the configuration is at another version."),
@@ -134,7 +135,7 @@ def diff(
 def rollback(
     to: Annotated[int, typer.Option("--to", min=0, help="The version to go back to.")],
     dry_run: DryRun = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before it removes all policies or entries.")] = False,
+    yes: Yes = False,
     reason: Reason = None,
     json_output: AsJson = False,
 ) -> None:
@@ -148,7 +149,9 @@ def rollback(
     author = _author(reason or f"rolled back to version {to}")
     with open_database(read_settings(), "configuration", checked=False) as database:
         then = read_at(database, to)
-        seen = None if dry_run or yes else _confirm_removal(read_whole(database), then, to)
+        seen = None
+        if not dry_run and not yes:
+            seen = _confirm_removal(read_whole(database), then, f"Version {to}", "nothing was rolled back")
         made: list[EntryDifference] = []
 
         def decide(current: Current) -> Sequence[Change]:
@@ -227,14 +230,16 @@ def import_command(
         bool, typer.Option("--replace", help="Remove every entry that the document does not have; keys stay.")
     ] = False,
     dry_run: DryRun = False,
+    yes: Yes = False,
     expected_version: Expected = None,
     reason: Reason = None,
     json_output: AsJson = False,
 ) -> None:
     """Write the entries of a document in one version, validated as a whole, and show what that changes.
 
-    Other entries stay, unless --replace. Keys are neither read nor changed. This command has no catalog: names of models
-    that are not registered are accepted, and a warning lists those that no entry had before.
+    Other entries stay, unless --replace, which asks before it removes every policy or every entry. Keys are neither read nor
+    changed. This command has no catalog: names of models that are not registered are accepted, and a warning lists those
+    that no entry had before.
     """
     author = _author(reason)
     wanted = read_document(read_json_input(file))
@@ -248,11 +253,14 @@ def import_command(
         return changes
 
     with open_database(read_settings(), "configuration", checked=False) as database:
+        seen = None
+        if replace and not dry_run and not yes:
+            seen = _confirm_removal(read_whole(database), wanted, "The document", "nothing was imported")
         written = change_configuration(
             database,
             author,
             decide,
-            expected_version=expected_version,
+            expected_version=seen if expected_version is None else expected_version,
             is_known=_may_be_known,
             dry_run=dry_run,
         )
@@ -266,8 +274,14 @@ def import_command(
     _show_written(written, made, dry_run=dry_run, json_output=json_output, extra={"unknown_models": new})
 
 
-def _confirm_removal(current: Current, then: Bodies, to: int) -> int | None:
+def _confirm_removal(current: Current, then: Iterable[EntryKey], source: str, otherwise: str) -> int | None:
     """Ask before every policy or every entry is removed; return the version that was asked about, None without a question.
+
+    Args:
+        current: the configuration that is replaced.
+        then: the entries that it is replaced by.
+        source: what has `then`, for the question.
+        otherwise: what the operator is told who says no.
 
     Raises:
         NotConfirmedError, InterruptedAtPromptError, SettingsError: as `confirm`.
@@ -278,18 +292,18 @@ def _confirm_removal(current: Current, then: Bodies, to: int) -> int | None:
     gone = {kind: [name for name in names if name not in kept.get(kind, ())] for kind, names in now.items()}
     number = counted(sum(map(len, gone.values())), "entry", "entries")
     confirm(
-        f"Version {to} has no {'policy' if kept else 'entry'}. Remove {number}?",
+        f"{source} has no {'policy' if kept else 'entry'}. Remove {number}?",
         yes=False,
-        otherwise="nothing was rolled back",
+        otherwise=otherwise,
         concerned=[f"{kind}: {listed(names, _MOST_NAMED)}" for kind, names in gone.items() if names],
     )
     return current.configuration.version
 
 
-def _names_by_kind(bodies: Bodies) -> dict[str, list[str]]:
+def _names_by_kind(entries: Iterable[EntryKey]) -> dict[str, list[str]]:
     """Return the ids of the entries of each kind that has some, but keys."""
     names: dict[str, list[str]] = {}
-    for kind, entry_id in sorted(bodies):
+    for kind, entry_id in sorted(entries):
         if kind != KEY_KIND:
             names.setdefault(kind, []).append(entry_id)
     return names

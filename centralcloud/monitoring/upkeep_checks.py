@@ -1,4 +1,4 @@
-"""The doctor's checks of the daemon's upkeep: partitions, retention, durability, model names, and tasks that fail alone."""
+"""The doctor's checks of the daemon's upkeep: partitions, retention, durability, names, and tasks that fail alone."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 import psycopg
 
 from centralcloud.monitoring.durability import check_durability
-from centralcloud.monitoring.name_checks import check_model_names
+from centralcloud.monitoring.name_checks import check_model_names, check_task_types
 from centralcloud.monitoring.task_health import check_tasks, read_degraded_tasks
 from centralcloud.runtime.diagnostics import Check, CheckResult, check_transaction, fail, ok, warn
 from centralcloud.runtime.postgres.database import Database
@@ -49,7 +49,7 @@ _RETENTION_STATE = Query(__package__, "retention_state", row=_RetentionState)
 
 
 def upkeep_checks(database: Database) -> list[Check]:
-    """Return the checks of partitions, retention, durability, model names and degraded tasks."""
+    """Return the checks of partitions, retention, durability, names and degraded tasks."""
 
     def connected(check: Callable[[psycopg.Connection[Any]], CheckResult]) -> Callable[[], CheckResult]:
         def make() -> CheckResult:
@@ -63,6 +63,7 @@ def upkeep_checks(database: Database) -> list[Check]:
         Check("retention", connected(check_retention), "schema"),
         Check("durability", connected(check_durability), "schema"),
         Check("model names", connected(check_model_names), "schema"),
+        Check("task types", connected(check_task_types), "schema"),
         Check("tasks", connected(lambda connection: check_tasks(read_degraded_tasks(connection))), "schema"),
     ]
 

@@ -1,5 +1,6 @@
 """The decisions of a process: the state of its catalog, and plans by the policy ``local_first`` over it. Calls no model."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Mapping
@@ -13,6 +14,8 @@ from centralcloud.contracts import SettingsError
 from centralcloud.contracts.errors import quote
 from centralcloud.contracts.fleet_configuration import FleetConfiguration
 from centralcloud.contracts.task_classifier import classify
+from centralcloud.contracts.task_classifier.trained import TrainedClassifier
+from centralcloud.runtime.bounded_file import Fingerprint, fingerprint_of
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.process.lifecycle import watch_forks
 from instance_agent.catalog.aliases import AUTO_NAMES
@@ -32,6 +35,7 @@ from instance_agent.routing.planner import Planner
 from instance_agent.routing.request import ALL_HEALTHY, HealthView, RoutingRequest
 from instance_agent.routing.rules import POLICY_PREFIX
 from instance_agent.settings import ClientSettings
+from instance_agent.sync.classifier_file import ClassifierFile
 
 log = get_logger(__name__)
 
@@ -67,6 +71,30 @@ class _SharedFailures(LocalFailures):
         self._lock = threading.RLock()
 
 
+class _SharedClassifier:
+    """The trained classifier that a gateway of this instance keeps in its state folder; none without that file.
+
+    Attributes:
+        current: in use; None: the table of words answers.
+    """
+
+    def __init__(self, settings: ClientSettings) -> None:
+        self.current: TrainedClassifier | None = None
+        self._file: ClassifierFile | None = None
+        self._fingerprint: Fingerprint | None = None
+        with contextlib.suppress(SettingsError):  # there is no state folder, and a client needs none
+            self._file = ClassifierFile(settings.state_folder)
+        self.changed()
+
+    def changed(self) -> bool:
+        """Read the file where it is another one, and return whether it was."""
+        if self._file is None or (found := fingerprint_of(self._file.path)) == self._fingerprint:
+            return False
+        self._fingerprint = found
+        self.current = self._file.load()
+        return True
+
+
 class Decisions:
     """The catalog of a process, and the plans for its requests. Thread-safe.
 
@@ -82,12 +110,18 @@ class Decisions:
         self._catalog = ModelCatalog(())
         self._planner = Planner(selection=settings.selection, exploration=settings.exploration)
         self._rules = RulesOfStates()
+        self._classifier = _SharedClassifier(settings)
         self.failures = _SharedFailures()
         self._lock = threading.RLock()
         self._checked_at = time.monotonic()
         self._built = 0
         self._state = self._build()
         watch_forks(self, before=lambda _: None, in_child=Decisions._after_fork)
+
+    @property
+    def classifier(self) -> TrainedClassifier | None:
+        """The trained classifier as of the last request; None: the table of words answers. Reads no file."""
+        return self._state.classifier
 
     async def look(self, calls: ProviderCalls) -> None:
         """Ask the local providers for their models by these calls."""
@@ -115,6 +149,8 @@ class Decisions:
                     except SettingsError as error:
                         effect = "the models of the last valid catalog stay in use"
                         log.error("catalog_invalid", reason=str(error), effect=effect)
+                if self._classifier.changed():
+                    self._state = replace(self._state, classifier=self._classifier.current)
             return self._state
 
     def routing_of(self, request: GenerationRequest, state: GatewayState, request_id: str) -> RoutingRequest:
@@ -137,7 +173,7 @@ class Decisions:
             return request.routing(name, request_id, time.time())
         if name not in ALIASES:
             raise PlanError("model_not_found", _unknown(name, state.catalog))
-        level = request.level or classify(request.prompt).level
+        level = request.level or classify(request.prompt, state.classifier).level
         best = best_model(state.catalog, name, level)
         if best is None:
             raise PlanError("model_not_found", _without(name, state.catalog))
@@ -150,7 +186,9 @@ class Decisions:
             RoutingError: no model can be used, or the one that is named is not known.
         """
         with self._lock:
-            plan = self._planner.plan(routing, state.catalog, health, state.rules, self.failures)
+            plan = self._planner.plan(
+                routing, state.catalog, health, state.rules, self.failures, classifier=state.classifier
+            )
         return plan if plan.kind == "forced" else replace(plan, targets=spread(plan.targets))
 
     def explained(self, error: PlanError, state: GatewayState) -> str:
@@ -187,6 +225,7 @@ class Decisions:
             names=frozenset(model.name for model in snapshot.models),
             rules=self._rules.of(fleet, configuration, targets),
             number=self._built,
+            classifier=self._classifier.current,
         )
 
     def _after_fork(self) -> None:

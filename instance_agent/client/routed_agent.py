@@ -37,7 +37,8 @@ class RoutedAgent:
 
         Args:
             name: the agent type in events and rules.
-            task_types: of its tasks: each is classified as one of these, the first one in doubt.
+            task_types: of its tasks: each is classified as one of these, the first one in doubt. A trained classifier
+                that knows none of these is not asked.
             system: its instructions, unless the context has others; None: none.
             client: calls the models, and stays open when the agent is closed; None: a new one.
 
@@ -110,8 +111,11 @@ class RoutedAgent:
         return {**own, **given}
 
     def _type_of(self, prompt: str) -> str:
-        if len(self._task_types) > 1 and (found := classify(prompt).task_type) in self._task_types:
-            return found
+        if len(self._task_types) > 1:
+            trained = self.client.router.decisions.classifier
+            for classifier in (None,) if trained is None else (trained, None):
+                if (found := classify(prompt, classifier).task_type) in self._task_types:
+                    return found
         return self._task_types[0].value
 
 

@@ -182,9 +182,7 @@ def events_of(
         policy=plan.policy if plan else None,
         rule=plan.rule if plan else None,
         complexity_level_10=task.complexity if task else None,
-        classifier=task.classification.classifier
-        if task and task.level_source == "classifier" and task.classification
-        else None,
+        classifier=task.classifier if task else None,
         model_version=_label(model.sent_as),
         # Written as it is: decoding it would only be followed by encoding it again.
         plan=msgspec.Raw(plan.explanation()) if first and plan else None,  # type: ignore[arg-type]

@@ -89,7 +89,7 @@ def explain_plan(plan: "Plan") -> bytes:
                 task.level,
                 task.complexity,
                 (task.type_source, task.level_source),
-                task.classification.confidence if task.classification else None,
+                task.confidence,
             ),
             plan.kind,
             _short(plan.rule),

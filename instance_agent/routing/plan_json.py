@@ -35,8 +35,8 @@ def plan_as_json(plan: Plan, request_id: str | None) -> dict[str, Any]:
             "complexity": task.complexity,
             "levelFrom": task.level_source,
             "agentType": task.agent_type,
-            "classifier": task.classification.classifier if task.classification else None,
-            "confidence": task.classification.confidence if task.classification else None,
+            "classifier": task.classifier,
+            "confidence": task.confidence,
             "reasons": list(task.classification.reasons) if task.classification else [],
         },
         "targets": [

@@ -81,6 +81,23 @@ class Task(Struct, frozen=True, kw_only=True):
     type_source: Source
     classification: Classification | None
 
+    @property
+    def classifier(self) -> str | None:
+        """Which classifier has answered what the task has of it; two names: the first one the task type. None: none has."""
+        found = self.classification
+        if found is None:
+            return None
+        if self.type_source != "classifier":
+            return found.classifier
+        if self.level_source != "classifier" or found.classifier == found.type_classifier:
+            return found.type_classifier
+        return f"{found.type_classifier}+{found.classifier}"
+
+    @property
+    def confidence(self) -> float | None:
+        """The confidence in the task type, 0 to 1; None where the caller named it."""
+        return self.classification.confidence if self.classification and self.type_source == "classifier" else None
+
 
 def hints_from_headers(headers: Mapping[str, str]) -> TaskHints:
     """Return the hints in the headers x-centralcloud-complexity, -task-type, -agent-type, -prefer and -capabilities.

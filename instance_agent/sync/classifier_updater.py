@@ -84,9 +84,13 @@ class ClassifierUpdater(Follower[ReceivedClassifier]):
         self._wait_in_a_storm()
         try:
             self._poll()
-        except (*NOT_MIGRATED, psycopg.errors.InsufficientPrivilege) as error:
-            # Not an outage: everything else works on a schema, or with rights, of an earlier version.
-            self._report(f"the database does not offer trained classifiers to this login: {summarize_error(error)}")
+        # Neither is an outage: everything else works on a schema, or with rights, of an earlier version.
+        except NOT_MIGRATED as error:
+            reason = f"the database does not offer trained classifiers ({summarize_error(error)})"
+            self._report(f"{reason}: run `centralcloud migrate` on it")
+        except psycopg.errors.InsufficientPrivilege as error:
+            reason = f"this login may not read the trained classifier ({summarize_error(error)})"
+            self._report(f"{reason}: `centralcloud grants --apply` gives gateways the right")
         self._store()
         return False
 

@@ -264,9 +264,7 @@ def _why_unread(error: Exception) -> str:
     if isinstance(error, NOT_MIGRATED):
         return "the database is not that of this version: run `centralcloud migrate` on it"
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
-        return (
-            "the database login of this instance may not read it: `centralcloud doctor` names the right that is missing"
-        )
+        return "the database login of this instance may not read it: `instance-agent doctor` names the right that is missing"
     if refused_login(error) is not None:
         return "the database refuses the login of this instance; the log has the reason"
     return _NOT_REACHED

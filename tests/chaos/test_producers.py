@@ -35,15 +35,14 @@ _COUNT = (
 )
 _UNREACHABLE = "postgresql://user@127.0.0.1:1/none"
 _PROGRAM = """
-import sys, time
+import sys
 from instance_agent import AgentSettings, InstanceAgent
+from support.waiting import eventually
 
 with InstanceAgent(AgentSettings()) as agent:
     for _ in range(int(sys.argv[1])):
         agent.router.report_outcome(agent.router.route("simple"), True, 10)
-    deadline = time.monotonic() + 60
-    while agent.publisher.sent < 40 and time.monotonic() < deadline:
-        time.sleep(0.05)
+    eventually(lambda: agent.publisher.sent >= 40, within_seconds=60, what="the end of the sending")
 """
 
 
@@ -55,6 +54,7 @@ def test_a_producer_killed_during_an_outage_leaves_its_events_in_the_spool(datab
 
     def start(url: str, decisions: int) -> subprocess.Popen[str]:
         env = environment(
+            PYTHONPATH=str(Path(__file__).parents[1]),
             DATABASE_URL=url,
             INSTANCE_ID="i",
             INSTANCE_AGENT_CATALOG=str(catalog),

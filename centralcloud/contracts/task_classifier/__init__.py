@@ -48,6 +48,7 @@ class Classification(Struct, frozen=True, gc=False):
             answered, the lead of the best task type over the second one.
         reasons: in words, the strongest first.
         classifier: names what has decided on the complexity, with its version.
+        type_classifier: names what has decided on the task type.
     """
 
     complexity: int
@@ -56,6 +57,7 @@ class Classification(Struct, frozen=True, gc=False):
     confidence: float
     reasons: tuple[str, ...]
     classifier: str = CLASSIFIER_VERSION
+    type_classifier: str = CLASSIFIER_VERSION
 
 
 def level_of(complexity: float) -> Level:
@@ -102,7 +104,7 @@ def _merged(
     if task_type is None:
         assert by_words is not None
         return Classification(number, word, by_words.task_type, by_words.confidence, tuple(reasons), classifier)
-    return Classification(number, word, task_type.label, task_type.confidence, tuple(reasons), classifier)
+    return Classification(number, word, task_type.label, task_type.confidence, tuple(reasons), classifier, name)
 
 
 def _by_words(text: str) -> Classification:

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 _WRONG_USAGE: Final = 2
 _FAILED: Final = 1
+_RIGHTS_ADVICE: Final = (
+    "`centralcloud grants --apply`, as the owner of the tables, gives each role its rights, after every migration, too; "
+    "the commands of operators need those of centralcloud_worker"
+)
 _NONE: Final[Mapping[str, str]] = {}
 
 
@@ -133,11 +137,15 @@ def _database_reason(error: Exception) -> str | None:
     """Return the text for an error of the database; None for any other error."""
     import psycopg  # takes as long as all else that `--help` needs
 
-    from centralcloud.runtime.postgres.errors import refused_login, summarize_error
+    from centralcloud.runtime.postgres.errors import is_row_security, refused_login, summarize_error
 
     if not isinstance(error, psycopg.Error):
         return None
-    return str(refused_login(error) or f"{_describe(error)}: {summarize_error(error)}")
+    if (refused := refused_login(error)) is not None:
+        return str(refused)
+    reason = f"{_describe(error)}: {summarize_error(error)}"
+    lacks_right = isinstance(error, psycopg.errors.InsufficientPrivilege) and not is_row_security(error)
+    return f"{reason}: {_RIGHTS_ADVICE}" if lacks_right else reason
 
 
 def _describe(error: "psycopg.Error") -> str:
@@ -147,6 +155,8 @@ def _describe(error: "psycopg.Error") -> str:
 
     if is_row_security(error):
         return "row-level security hides rows of a table from this role"
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        return "this login lacks a right"
     if is_contention(error):
         return "blocked by another transaction (`centralcloud doctor` names it)"
     if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):

@@ -12,6 +12,7 @@ from support.servers import execute
 from support.terminals import TerminalProgram
 
 from centralcloud.administration.grants import (
+    GrantsError,
     Login,
     Roles,
     apply_roles,
@@ -211,3 +212,25 @@ def test_a_right_that_the_owner_cannot_revoke_is_a_warning(bare: Fleet) -> None:
     with Database(bare.owner, application_name="tests") as database:
         warnings = apply_roles(database, bare.roles, OPERATOR).warnings
     assert warnings == [f"the role {role} may create objects in the schema public" for role in sorted(bare.roles.names)]
+
+
+def test_a_function_that_the_owner_may_call_and_not_grant_is_named(bare: Fleet) -> None:
+    """As after a migration by a superuser: GRANT only warns, and the role would lack the right without a word."""
+    roles = bare.roles
+    with Database(bare.owner, application_name="tests") as database:
+        apply_roles(database, roles, OPERATOR)
+        for role, function in (
+            (roles.gateway, "task_classifier_model(bigint)"),
+            (roles.instance, "current_task_scores()"),
+            (roles.configurator, "configuration_at(bigint)"),
+            (roles.operator, "notify_decisions()"),
+        ):
+            name = f"FUNCTION centralcloud.{function}"
+            execute(bare.admin, f"REVOKE ALL ON {name} FROM {role}; ALTER {name} OWNER TO CURRENT_USER")
+            execute(bare.admin, f"GRANT EXECUTE ON {name} TO {bare.name}_owner")
+            with pytest.raises(GrantsError) as refused:
+                apply_roles(database, roles, OPERATOR)
+            lacks = f"the role {role} lacks EXECUTE on centralcloud.{function}, and this role may not grant it"
+            assert str(refused.value).startswith(lacks)
+            execute(bare.admin, f"ALTER {name} OWNER TO {bare.name}_owner")
+        apply_roles(database, roles, OPERATOR)

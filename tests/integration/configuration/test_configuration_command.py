@@ -105,7 +105,7 @@ def test_replace_removes_the_others_and_keeps_keys_and_a_dry_run_writes_nothing(
     assert (stale.exit_code, "expected 1" in str(stale.exception)) == (1, True)
     merged = json.loads(run("import", str(file), "--json").stdout)
     assert [(each["id"], each["change"]) for each in merged["entries"]] == [("m", "added")]
-    run("import", str(file), "--replace", "--reason", "a clean start")
+    run("import", str(file), "--replace", "--yes", "--reason", "a clean start")
     after = read_whole(database).configuration
     assert (list(after.models), len(after.keys), len(after.rules)) == (["m"], 1, 0)
     newest = json.loads(run("history", "--limit", "1", "--json").stdout)
@@ -197,6 +197,38 @@ def test_a_rollback_that_removes_every_policy_says_what_it_removes_and_asks(
     refused = run("rollback", "--to", str(without_policy), code=2)
     assert "--yes is required" in str(refused.exception), "the model stays, but no policy does"
     assert len(read_whole(database).bodies) == 2
+
+
+def test_an_import_that_removes_every_policy_asks_as_a_rollback_does(
+    run: Run, database: Database, database_url: str, tmp_path: Path
+) -> None:
+    write(database, a_model("gpt-4"), put(parse_policy({"name": "code", "models": [{"model": "gpt-4"}]})))
+    before = read_whole(database)
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"config": {"models": [{"name": "m", "version": "m", "provider": "openai"}]}}))
+    program = TerminalProgram(
+        "centralcloud", "configuration", "import", str(file), "--replace", env={"DATABASE_URL": database_url}
+    )
+    program.type(b"n\n", after=b"[y/N]: ")
+    code, screen = program.end()
+    assert (code, screen.splitlines()) == (
+        1,
+        [
+            "  model: gpt-4",
+            "  policy: code",
+            "The document has no policy. Remove 2 entries? [y/N]: n",
+            "centralcloud: nothing was imported",
+        ],
+    )
+    for document in (file.read_text(), '{"config": {}}'):
+        refused = run("import", "-", "--replace", input=document, code=2)
+        assert "--yes is required" in str(refused.exception)
+    assert read_whole(database) == before
+    run("import", str(file), "--replace", "--dry-run")
+    run("import", str(file))  # everything else stays: no question
+    run("import", str(file), "--replace", "--yes")
+    assert list(read_whole(database).bodies) == [("model", "m")]
+    run("import", "-", "--replace", input='{"config": {"models": []}}', code=2)
 
 
 def test_history_and_show_find_an_entry_and_never_a_hash(run: Run, database: Database) -> None:

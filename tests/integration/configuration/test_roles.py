@@ -17,6 +17,8 @@ from centralcloud.runtime.configuration.writing import ConfigurationRightError, 
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.store.schema import downgrade, migrate
 from centralcloud.store.tables import metadata
+from instance_agent.sync.classifier_file import ClassifierFile
+from instance_agent.sync.classifier_updater import ClassifierUpdater
 from instance_agent.sync.configuration_file import ConfigurationFile
 from instance_agent.sync.configuration_updater import ConfigurationUpdater
 
@@ -64,6 +66,21 @@ def test_a_gateway_reads_the_configuration_and_scores_and_sends_events_and_healt
     execute(fleet.gateway, "SELECT centralcloud.publish_decision(%s)", (Jsonb(an_event("gw-1")),))
     execute(fleet.gateway, "SELECT * FROM centralcloud.current_scores()")
     execute(fleet.gateway, "SELECT centralcloud.acknowledge('gw-1', 0), centralcloud.epoch()")
+
+
+def test_a_gateway_without_the_right_to_the_classifier_says_how_to_get_it(fleet: Fleet, tmp_path) -> None:
+    right = f"EXECUTE ON FUNCTION centralcloud.task_classifier_in_use() {{}} {fleet.roles.gateway}"
+    with Database(fleet.gateway, application_name="tests") as gateway:
+        updater = ClassifierUpdater(gateway, file=ClassifierFile(tmp_path))
+        execute(fleet.admin, f"REVOKE {right.format('FROM')}")
+        updater.run_once()
+        assert updater.problem == (
+            "this login may not read the trained classifier (permission denied for function task_classifier_in_use): "
+            "`centralcloud grants --apply` gives gateways the right"
+        )
+        execute(fleet.admin, f"GRANT {right.format('TO')}")
+        updater.run_once()
+        assert updater.problem is None
 
 
 def test_a_configurator_reads_and_writes_the_configuration(fleet: Fleet) -> None:

@@ -328,3 +328,24 @@ def test_the_doctor_counts_the_open_findings_and_names_the_worst(look: Examine, 
     result = look()["findings"]
     assert (result.verdict, "centralcloud findings" in result.advice) == (Verdict.WARN, True)
     assert result.found == "3 findings open, above all low_success_rate, 62.0% of traffic: b is weak"
+
+
+def test_task_types_that_come_too_late_are_named(look: Examine, database: Database, database_url: str) -> None:
+    assert look()["task types"].found == "0 task types of at most 31 learned"
+    execute(
+        database_url,
+        "INSERT INTO task_types (task_no, name, slice_no) SELECT n, 'type-' || n, 1 FROM generate_series(1, 31) AS n",
+    )
+    send(database_url, [*outcomes(2, 1, task_type="type-7"), *outcomes(2, 0, task_type="other"), *outcomes(5, 0)])
+    drain(database, batch_size=100)
+    assert look()["task types"].verdict == Verdict.OK, "the newest outcomes have a place, or ask for none"
+
+    send(database_url, [*outcomes(1, 1, task_type="late"), *outcomes(3, 0, task_type="ticket-\x1b[1m")])
+    drain(database, batch_size=100)
+    result = look()["task types"]
+    assert result.verdict == Verdict.WARN
+    assert result.found == (
+        "all 31 task types are taken, so 62.5% of the newest outcomes with a task type are learned as other: "
+        '"ticket-\\x1b[1m", "late"; not among these outcomes: "type-1", "type-2", "type-3", "type-4", "type-5", and 25 more'
+    )
+    assert "no ids" in result.advice

@@ -6,12 +6,16 @@ from pathlib import Path
 import psycopg
 from support.commands import run_command
 from support.events import outcomes, send
+from support.fleet import a_fleet
 from support.servers import execute
 
 from centralcloud.ingest.drain import drain
 from centralcloud.learning.learner import Learner
 from centralcloud.learning.rules import ThresholdRule
+from centralcloud.runtime.diagnostics import CheckResult, Verdict
 from centralcloud.runtime.postgres.database import Database
+from instance_agent.doctor import _Doctor
+from instance_agent.settings import AgentSettings, GatewaySettings
 
 
 def test_the_doctor_of_an_instance_uses_its_settings(database: Database, database_url: str, tmp_path: Path) -> None:
@@ -83,3 +87,37 @@ def test_a_sidecar_needs_no_privilege_to_publish(database_url: str, tmp_path: Pa
         assert "FAIL  functions: not allowed: " in run_command("instance-agent", "doctor", env=env).stdout
     finally:
         execute(database_url, "DROP OWNED BY cc_sidecar; DROP ROLE cc_sidecar")
+
+
+#: Every function that a role was granted itself.
+_GRANTED = """
+    SELECT p.oid::regprocedure::text, p.oid::regproc::text
+    FROM pg_proc p CROSS JOIN LATERAL aclexplode(proacl) AS acl WHERE acl.grantee = %s::regrole ORDER BY 1
+"""
+#: Called by nothing that reports a lack of it: an instance that leaves, and the form that routers without the library use.
+_NOT_CALLED = {"centralcloud.leave", "centralcloud.publish_decision"}
+
+
+def test_every_function_of_a_gateway_that_is_revoked_is_named(server: str, tmp_path: Path) -> None:
+    with a_fleet(server) as fleet, Database(fleet.gateway, application_name="tests") as database:
+        settings = {"database_url": fleet.gateway, "state_dir": tmp_path}
+        sidecar, gateway = (_Doctor(kind(**settings), database) for kind in (AgentSettings, GatewaySettings))
+
+        def found() -> list[CheckResult]:
+            return [check for check in (gateway._functions(), gateway._gateway_functions()) if check.verdict != "OK"]
+
+        assert found() == []
+        granted = execute(fleet.admin, _GRANTED, (fleet.roles.gateway,))
+        for signature, name in granted:
+            execute(fleet.admin, f"REVOKE EXECUTE ON FUNCTION {signature} FROM {fleet.roles.gateway}")
+            assert [name in each.found for each in found()] == ([] if name in _NOT_CALLED else [True]), name
+            assert all("centralcloud grants" in each.advice for each in found())
+            execute(fleet.admin, f"GRANT EXECUTE ON FUNCTION {signature} TO {fleet.roles.gateway}")
+        assert len(granted) > 20
+
+        revoked = "centralcloud.task_classifier_in_use, centralcloud.current_task_scores"
+        execute(fleet.admin, f"REVOKE EXECUTE ON FUNCTION {revoked} FROM {fleet.roles.gateway}")
+        assert [each.verdict for each in found()] == [Verdict.WARN, Verdict.FAIL]
+        assert sidecar._gateway_functions().verdict == Verdict.WARN, "it has a part of the rights of a gateway"
+        with Database(fleet.instance, application_name="tests") as other:
+            assert _Doctor(AgentSettings(**settings), other)._gateway_functions().verdict == Verdict.OK

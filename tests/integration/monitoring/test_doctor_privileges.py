@@ -8,7 +8,7 @@ from contextlib import nullcontext
 import psycopg
 import pytest
 from prometheus_client import CollectorRegistry
-from support.commands import run_command
+from support.commands import run_command, summarize_error
 from support.operators import OPERATOR
 from support.servers import execute
 from support.waiting import eventually
@@ -103,6 +103,11 @@ def test_one_missing_privilege_on_one_table_is_found(database_url: str) -> None:
         execute(database_url, "GRANT INSERT ON learning_runs TO cc_w; REVOKE SELECT ON evidence_of_records FROM cc_w")
         assert privileges() == "FAIL  privileges: missing: SELECT on evidence_of_records", (
             "a view, which the learner reads"
+        )
+        execute(database_url, "REVOKE SELECT ON task_classifiers FROM cc_w")
+        assert summarize_error(run_command("centralcloud", "classifier", env=worker)).startswith(
+            "centralcloud: this login lacks a right: permission denied for table task_classifiers: "
+            "`centralcloud grants --apply`, as the owner of the tables, gives each role its rights"
         )
         execute(
             database_url, "GRANT SELECT ON evidence_of_records TO cc_w; REVOKE ALL ON learning_runs, findings FROM cc_w"

@@ -14,10 +14,12 @@ from instance_agent.routing.plan_json import plan_as_json
 from instance_agent.routing.request import RoutingRequest
 from instance_agent.routing.router import RoutingError
 from instance_agent.routing.task import (
+    NO_HINTS,
     TaskHints,
     hints_from_headers,
     hints_from_metadata,
     request_type_from_metadata,
+    resolve_task,
     tags_from,
 )
 
@@ -196,5 +198,25 @@ def test_a_trained_classifier_answers_what_the_client_leaves_open() -> None:
     hints = hints_from_headers({"x-centralcloud-task-type": "music"})
     told = planner.plan(RoutingRequest(text="a court", headers=hints), known, classifier=trained).task
     assert (told.task_type, told.level) == ("music", "complex")
+    assert (told.classifier, told.confidence) == ("trained-3", None), "the client has named the type"
     forced = planner.plan(RoutingRequest(model="a", text="a court"), known, classifier=trained).task
     assert forced.task_type == "law"
+
+
+@pytest.mark.parametrize(
+    ("headers", "classifier", "sure"),
+    [
+        ({}, "trained-3+words-2", True),
+        ({"complexity": "9"}, "trained-3", True),
+        ({"task-type": "music"}, "words-2", False),
+        ({"task-type": "music", "complexity": "9"}, None, False),
+    ],
+)
+def test_a_task_names_each_classifier_whose_answer_it_has(
+    headers: dict[str, str], classifier: str | None, sure: bool
+) -> None:
+    hints = hints_from_headers({f"x-centralcloud-{name}": value for name, value in headers.items()})
+    types_alone = a_classifier({"court": (100, -100)}, version=3)
+    task = resolve_task(hints, NO_HINTS, None, "a court", types_alone)
+    assert (task.classifier, task.confidence is not None) == (classifier, sure)
+    assert resolve_task(hints, NO_HINTS, None, "a court").classifier == (classifier and "words-2")

@@ -1,58 +1,19 @@
-"""The adaptive rule: every number equals a manual calculation, and equal evidence gives equal scores."""
+"""The adaptive rule: every number of a score equals a manual calculation, and its sentence explains it."""
 
-import copy
-import json
-import math
-from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.adaptive_by_hand import (
-    OPENED,
-    Slice,
-    best_split,
-    decayed_mean,
-    dispersion,
-    evidence_of,
-    of,
-    rise_log_ratio,
-    total,
-)
+from support.adaptive_by_hand import OPENED, Slice, decayed_mean, dispersion, evidence_of, of
+from support.adaptive_runs import HALF, HARD, NO_COSTS, A, B, evaluate, scores
 
-from centralcloud.learning.evidence import Evidence, Pair, RecentOutcomes
-from centralcloud.learning.rule import RuleResult, RuleState, Score, as_score, wilson_interval
+from centralcloud.learning.evidence import RecentOutcomes
+from centralcloud.learning.rule import RuleResult, RuleState, wilson_interval
 from centralcloud.learning.rules import AdaptiveRule, AdaptiveSettings
 from centralcloud.learning.rules.confidence_sequence import anytime_interval
 from centralcloud.learning.rules.shrinkage import predict_pairs, prior_worth
-
-A, B, C = (("a", "simple"), ("b", "simple"), ("c", "simple"))
-NO_COSTS = AdaptiveRule(AdaptiveSettings(latency_weight=0))
-HARD = ("a", "complex")
-#: States with the prior that every pair had before there were predictions: the numbers of a manual calculation are round.
-HALF: dict[Pair, RuleState] = {pair: RuleState(payload={"prior": [0.5, 2.0]}) for pair in (A, B, C, HARD)}
-
-
-def evaluate(
-    slices: list[Slice], state: dict[Pair, RuleState] | None = None, rule: AdaptiveRule = NO_COSTS
-) -> RuleResult:
-    return rule.evaluate(evidence_of(slices), state or {})
-
-
-def scores(result: RuleResult) -> dict[Pair, Score]:
-    return {score.pair: score for score in result.scores}
-
-
-def run_by_run(slices: list[Slice], rule: AdaptiveRule = NO_COSTS) -> list[RuleResult]:
-    """Evaluate after every slice, each time on the state of the previous run, as the learner does."""
-    evidence, results, state = evidence_of([]), [], {}
-    for number, of_slice in enumerate(slices):
-        evidence.append(number + 1, evidence_of([{}] * (number + 1)).opened_at[-1], of_slice)
-        results.append(rule.evaluate(evidence, state))
-        state = results[-1].states
-    return results
 
 
 def test_the_score_is_five_times_the_estimated_success_rate() -> None:
@@ -113,24 +74,6 @@ def test_a_few_outcomes_do_not_put_the_mean_outside_its_interval() -> None:
     assert estimate.interval[0] <= (estimate.mean or 0) <= estimate.interval[1]
 
 
-def test_a_named_prior_replaces_the_prediction_until_the_next_change() -> None:
-    slices: list[Slice] = [{A: of(50, 45), B: of(10, 8)}] * 20
-    state = {A: RuleState(payload={"prior": [0.2, 3.0]})}
-    told = evaluate(slices, state)
-    assert scores(told)[A].estimate.mean == pytest.approx((900 + 0.6) / 1003, abs=1e-6)
-    assert told.states[A].payload["prior"] == [0.2, 3.0]
-    fell = evaluate([*slices, *[{A: of(50, 10), B: of(10, 8)}] * 2], told.states)
-    assert fell.alarms
-    assert "prior" not in fell.states[A].payload
-
-
-def test_after_a_change_a_prediction_is_worth_two_outcomes() -> None:
-    others: Slice = {(f"m{n}", "simple"): of(20, 18) for n in range(9)}
-    runs = run_by_run([{A: of(50, 45), **others}] * 20 + [{A: of(50, 10), **others}] * 2)
-    assert runs[10].states[A].payload["parts"][5] > 4
-    assert runs[-1].states[A].payload["parts"][5] == 2
-
-
 def test_scores_never_reach_0_or_5() -> None:
     found = scores(evaluate([{A: of(4000, 4000), B: of(4000, 0)}]))
     perfect, hopeless = (found[pair].score for pair in (A, B))
@@ -180,164 +123,6 @@ def test_a_pair_without_recent_outcomes_keeps_its_latency() -> None:
     assert scores(evaluate(slices, rule=AdaptiveRule()))[A].latency_penalty == pytest.approx(0.03)
 
 
-def test_a_fall_begins_a_new_window_and_is_remembered() -> None:
-    slices: list[Slice] = [{A: of(50, 45), B: of(10, 8)}] * 20 + [{A: of(50, 25), B: of(10, 8)}] * 2
-    runs = run_by_run(slices)
-    assert not any(result.alarms for result in runs[:20])
-    noticed = next(result for result in runs if result.alarms)
-    (alarm,) = noticed.alarms
-    expected = best_split(slices[: runs.index(noticed) + 1], A)
-    assert expected is not None
-    assert (alarm.model, alarm.complexity, alarm.whole_model) == (*A, False)
-    assert (alarm.before, alarm.after, alarm.after_slice) == (0.9, 0.5, 20)
-    assert (alarm.statistic, alarm.threshold) == pytest.approx((expected.statistic, expected.threshold), abs=0.01)
-    assert alarm.at == evidence_of(slices).opened_at[20]
-    state, score = noticed.states[A], scores(noticed)[A]
-    assert (state.evidence_from, state.payload["fallen_from"]) == (20, 0.9)
-    outcomes = 50 * (runs.index(noticed) - 19)
-    assert (score.samples, score.after_slice, score.kind) == (outcomes, 20, "alarm")
-    prior = noticed.states[A].payload["parts"][4]
-    assert score.estimate.mean == pytest.approx((outcomes / 2 + 2 * prior) / (outcomes + 2), abs=1e-6)
-    compared = f"G is {expected.statistic:.0f}, above the threshold {expected.threshold:.0f}"
-    assert f"; the mean changed then from 0.90 to 0.50 ({compared})" in score.reason
-    assert not runs[-1].alarms or noticed is runs[-1], "it is noticed once"
-    assert scores(runs[-1])[A].samples == 100
-
-
-def test_a_rise_begins_a_new_window_and_is_forgiven() -> None:
-    slices: list[Slice] = [{A: of(50, 45)}] * 20 + [{A: of(50, 20)}] * 20 + [{A: of(50, 45)}] * 20
-    runs = run_by_run(slices)
-    alarms = [alarm for result in runs for alarm in result.alarms]
-    assert [(alarm.before, alarm.after_slice) for alarm in alarms] == [(0.9, 20), (0.4, 40)]
-    assert runs[39].states[A].payload["fallen_from"] == 0.9
-    assert "fallen_from" not in runs[-1].states[A].payload
-    assert scores(runs[-1])[A].samples == 1000
-
-
-def test_the_highest_level_is_remembered_of_two_falls() -> None:
-    slices: list[Slice] = [{A: of(50, 45)}] * 20 + [{A: of(50, 25)}] * 20 + [{A: of(50, 5)}] * 5
-    runs = run_by_run(slices)
-    assert runs[-1].states[A].evidence_from == 40
-    assert runs[-1].states[A].payload["fallen_from"] == 0.9
-
-
-def test_an_alarm_is_taken_back_when_the_instance_behind_it_is_quarantined() -> None:
-    """False reports are in two slices before the liar is excluded; then the result is as if it had never reported."""
-    honest: list[Slice] = [{A: of(50, 45)}] * 25
-    with_lies: list[Slice] = [*honest[:20], {A: of(90, 45)}, {A: of(90, 45)}]
-    fooled = run_by_run(with_lies)[-1]
-    assert fooled.states[A].evidence_from == 20
-    evidence = evidence_of(honest[:23], excluded=["liar"])
-    result = NO_COSTS.evaluate(evidence, fooled.states)
-    (score,) = result.scores
-    assert (score.samples, score.success_rate, score.after_slice) == (23 * 50, 0.9, 0)
-    assert "alarm" not in result.states[A].payload
-    assert "fallen_from" not in result.states[A].payload
-
-
-def test_an_alarm_that_the_others_show_as_well_stays_after_a_quarantine() -> None:
-    fell: list[Slice] = [{A: of(50, 45)}] * 20 + [{A: of(50, 20)}] * 3
-    states = run_by_run(fell)[-1].states
-    result = NO_COSTS.evaluate(evidence_of([{A: of(40, 36)}] * 20 + [{A: of(40, 16)}] * 3, excluded=["liar"]), states)
-    assert (result.states[A].evidence_from, result.states[A].payload["fallen_from"]) == (20, 0.9)
-
-
-def test_the_state_of_a_model_that_keeps_changing_stays_small() -> None:
-    waves: list[Slice] = [{A: of(50, 45 if number // 8 % 2 else 10)} for number in range(400)]
-    runs = run_by_run(waves)
-    assert sum(bool(result.alarms) for result in runs) > 45
-    assert max(len(json.dumps(result.states[A].payload)) for result in runs) < 3000
-
-
-def test_pairs_that_do_not_lead_are_probed_within_a_budget_of_lost_reward() -> None:
-    found = scores(evaluate([{A: of(998, 899), B: of(998, 799), C: of(998, 99)}], HALF))
-    assert found[A].estimate.probe_share == 0, "the leader is used anyway"
-    assert found[B].estimate.probe_share == pytest.approx(0.002 / 2 / 0.1)
-    assert found[C].estimate.probe_share == pytest.approx(0.002 / 2 / 0.8, abs=1e-6)
-    lost = sum((found[A].estimate.mean - each.estimate.mean) * each.estimate.probe_share for each in found.values())
-    assert lost == pytest.approx(0.002, abs=1e-5), "0.2 reward points of a hundred"
-
-
-def test_a_model_that_is_as_good_as_the_leader_is_probed_with_one_percent_at_most() -> None:
-    found = scores(evaluate([{A: of(998, 899), B: of(998, 898)}]))
-    assert found[B].estimate.probe_share == pytest.approx(0.01)
-
-
-def test_a_lone_model_needs_no_probes() -> None:
-    assert scores(evaluate([{A: of(100, 50)}]))[A].estimate.probe_share == 0
-
-
-def test_each_complexity_has_its_own_probe_budget() -> None:
-    found = scores(evaluate([{A: of(998, 899), B: of(998, 399), HARD: of(100, 10)}], HALF))
-    assert found[HARD].estimate.probe_share == 0
-    assert found[B].estimate.probe_share == pytest.approx(0.002 / 1 / 0.5)
-
-
-@pytest.mark.parametrize(("fallen", "share"), [([B], 0.02), ([B, C], 0.01), ([], 0.0)])
-def test_a_fallen_model_is_probed_more_while_it_may_become_the_best_again(fallen: list[Pair], share: float) -> None:
-    state: dict[Pair, RuleState] = {
-        pair: RuleState(payload={"fallen_from": 0.95, "prior": [0.5, 2.0]}) for pair in fallen
-    }
-    found = scores(evaluate([{A: of(998, 899), B: of(998, 399), C: of(998, 399)}], HALF | state))
-    usual = 0.002 / 2 / 0.5
-    for pair in (B, C):
-        assert found[pair].estimate.probe_share == pytest.approx(usual + (share if pair in fallen else 0), abs=1e-6)
-
-
-def test_a_model_that_was_never_better_than_the_leader_is_not_probed_more() -> None:
-    state: dict[Pair, RuleState] = {B: RuleState(payload={"fallen_from": 0.89, "prior": [0.5, 2.0]})}
-    found = scores(evaluate([{A: of(998, 899), B: of(998, 399)}], HALF | state))
-    assert found[B].estimate.probe_share == pytest.approx(0.002 / 0.5, abs=1e-6)
-
-
-def test_a_fallen_model_gets_at_most_a_fifth_of_the_traffic() -> None:
-    state: dict[Pair, RuleState] = {B: RuleState(payload={"fallen_from": 0.95, "prior": [0.5, 2.0]})}
-    found = scores(evaluate([{A: of(998, 899), B: of(998, 889)}], HALF | state))
-    assert found[B].estimate.probe_share == pytest.approx(0.01 + 0.20)
-
-
-def test_a_model_that_seems_to_rise_is_probed_more_the_likelier_the_rise_is() -> None:
-    """Probes of a model that has probably risen are hardly a loss: they cost gap / (1 + ratio / 50)."""
-    known: list[Slice] = [{A: of(50, 45), B: of(25, 5)}] * 30
-    for successes, limited in ((2, False), (6, True)):
-        slices: list[Slice] = [*known, {A: of(50, 45), B: of(successes, successes)}]
-        found = scores(evaluate(slices))
-        gap = (found[A].estimate.mean or 0) - (found[B].estimate.mean or 0)
-        log_ratio = rise_log_ratio(slices, B, found[A].estimate.mean or 0, 30)
-        assert log_ratio is not None
-        ratio = math.exp(log_ratio)
-        times = f"{ratio:.0f}" if ratio < 1000 else "more than 1,000"
-        extra = 0.2 if limited else 0.01 / gap * (1 + ratio / 50)
-        assert (0.01 / gap * (1 + ratio / 50) > 0.2) == limited
-        assert found[B].estimate.probe_share == pytest.approx(0.002 / gap + extra, abs=1e-6)
-        assert (
-            f"of traffic re-checks it; a rise is suspected: its outcomes since 2026-11-20 09:30 UTC are {times} times as"
-            " likely if it has become as good as the best as if it has not"
-        ) in found[B].reason
-
-
-def test_a_very_likely_rise_is_not_given_an_absurd_number() -> None:
-    found = scores(evaluate([*[{A: of(50, 45), B: of(25, 5)}] * 30, {A: of(50, 45), B: of(6, 6)}]))
-    assert "are more than 1,000 times as likely" in found[B].reason
-
-
-def test_suspected_models_share_the_budget() -> None:
-    slices: list[Slice] = [{A: of(50, 45), B: of(25, 5), C: of(25, 5)}] * 30
-    found = scores(evaluate([*slices, {A: of(50, 45), B: of(6, 6), C: of(6, 6)}]))
-    gap = (found[A].estimate.mean or 0) - (found[B].estimate.mean or 0)
-    for pair in (B, C):
-        assert found[pair].estimate.probe_share == pytest.approx(0.001 / gap + 0.1, abs=1e-6)
-
-
-def test_a_slow_model_is_suspected_only_if_it_could_lead_in_spite_of_that() -> None:
-    """At 10 s for an answer the second model loses 0.5, so no success rate makes it the best."""
-    slices: list[Slice] = [{A: of(50, 45, latency=0.1), B: of(25, 5, latency=1.0)}] * 30
-    slices += [{A: of(50, 45, latency=0.1), B: of(4, 4, latency=1.0)}]
-    for weight, suspected in ((0.5, False), (0.02, True)):
-        score = scores(evaluate(slices, rule=AdaptiveRule(AdaptiveSettings(latency_weight=weight))))[B]
-        assert ("as good as the best" in score.reason) == suspected
-
-
 def test_graded_rewards_with_little_dispersion_raise_n_eff() -> None:
     slices: list[Slice] = [{A: of(100, 70, squares=52), B: of(100, 40, squares=20)}] * 5
     shared = (500 * 0.03 + 500 * 0.04) / (500 * 0.7 * 0.3 + 500 * 0.4 * 0.6)
@@ -353,18 +138,6 @@ def test_a_few_graded_rewards_are_taken_to_scatter_like_those_of_the_other_model
     shared = 4000 * 0.03 / (4000 * 0.21 + 0.24)
     phi = (0 + 50 * shared) / 51
     assert scores(evaluate(slices, HALF))[B].estimate.n_eff == pytest.approx(1 / phi + 2, abs=1e-3)
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_a_model_whose_rewards_scatter_more_raises_no_false_alarms(seed: int) -> None:
-    """The rewards of five models hardly scatter, those of the sixth nearly as much as successes and failures."""
-    rng = np.random.default_rng(seed)
-    narrow, wide = [(f"m{number}", "simple") for number in range(5)], ("wide", "simple")
-    slices: list[Slice] = []
-    for _ in range(60):
-        drawn = {pair: rng.beta(200, 200, 40) for pair in narrow} | {wide: rng.beta(0.25, 0.25, 40)}
-        slices.append({pair: of(40, rewards.sum(), (rewards**2).sum()) for pair, rewards in drawn.items()})
-    assert not [alarm for result in run_by_run(slices) for alarm in result.alarms]
 
 
 def test_constant_rewards_do_not_make_an_estimate_certain() -> None:
@@ -399,74 +172,6 @@ def test_the_kind_says_what_moved_the_score_in_this_run_and_not_what_began_its_w
         states = result.states
         kinds.append(result.scores[0].kind)
     assert kinds == ["quarantine", "steady", "steady", "quarantine", "steady"]
-
-
-def random_slices(seed: int) -> list[Slice]:
-    rng = np.random.default_rng(seed)
-    pairs = [(model, complexity) for model in "abc" for complexity in ("simple", "complex")]
-    slices: list[Slice] = []
-    for number in range(50):
-        of_slice: Slice = {}
-        for pair in pairs:
-            n = int(rng.integers(0, 40))
-            rate = 0.3 if pair[0] == "a" and 15 <= number < 35 else 0.85
-            of_slice[pair] = of(n, int(rng.binomial(n, rate)), latency=float(rng.uniform(0, 1)))
-        slices.append(of_slice)
-    return slices
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_a_decision_depends_on_nothing_but_evidence_and_state(seed: int) -> None:
-    slices = random_slices(seed)
-    rule = AdaptiveRule()
-    runs = run_by_run(slices, rule)
-    assert any(result.alarms for result in runs)
-    for number, result in list(enumerate(runs))[1:]:
-        state = runs[number - 1].states
-        untouched = copy.deepcopy(state)
-        grown = evidence_of(slices[: number + 1])
-        assert rule.evaluate(grown, state) == rule.evaluate(grown, state) == result
-        assert state == untouched
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_every_score_can_be_recomputed_later_from_the_evidence_it_names(seed: int) -> None:
-    slices = random_slices(seed)
-    rule = AdaptiveRule()
-    everything: Evidence = evidence_of(slices)
-    for result in run_by_run(slices, rule):
-        for score in result.scores:
-            earlier = everything.up_to(score.through_slice)
-            state = result.states[score.pair]
-            assert rule.recompute(earlier, score.pair, score.after_slice, state) == score.score
-            assert score.samples == total(slices[score.after_slice : score.through_slice], score.pair, "outcomes")
-
-
-def test_a_score_from_before_priors_were_predicted_can_still_be_recomputed() -> None:
-    """The parts in its state end with the half-life: the prior was 0.5, worth 2 outcomes."""
-    slices: list[Slice] = [{A: of(20, 19), B: of(500, 100)}]
-    old = RuleState(payload={"parts": [20 / 22, 0.0, 0.0, 1000.0]})
-    assert NO_COSTS.recompute(evidence_of(slices), A, 0, old) == as_score(5 * 20 / 22)
-    assert scores(evaluate(slices))[A].score < as_score(5 * 20 / 22)
-
-
-def test_a_score_from_before_the_half_life_was_shortened_can_still_be_recomputed() -> None:
-    """Its state has three parts: no half-life, which was 3,000 outcomes then."""
-    slices: list[Slice] = [{A: of(500, 400, latency=0.1)}] * 4 + [{A: of(500, 400, latency=0.9)}]
-    then = 2001 / 2502 - 0.1 * decayed_mean(slices, A, "latency", "timed", half_life=3000)
-    now = scores(evaluate(slices, rule=AdaptiveRule()))[A]
-    old = RuleState(payload={"parts": [2001 / 2502, 0.03, 0.0]})
-    assert float(AdaptiveRule().recompute(evidence_of(slices), A, 0, old)) == pytest.approx(5 * then, abs=5e-4)
-    assert float(now.score) < 5 * then - 0.03
-
-
-def test_a_manual_score_begins_a_new_window() -> None:
-    slices: list[Slice] = [{A: of(50, 45)}] * 20 + [{A: of(50, 20)}] * 3
-    state = run_by_run(slices)[-1].states[A]
-    again = NO_COSTS.reset(state, Decimal("4.500"), 23)
-    assert again == RuleState(evidence_from=23)
-    later = scores(evaluate([*slices, {A: of(50, 45)}], {A: replace(again, payload={"prior": [0.5, 2.0]})}))[A]
-    assert (later.samples, later.score, later.kind) == (50, Decimal("4.423"), "steady")
 
 
 def test_a_fleet_that_agrees_has_no_excluded_instances() -> None:
