@@ -194,7 +194,8 @@ def test_the_last_good_configuration_is_used_without_the_database_and_followed_a
                         write(writer, a_model(status="inactive"))
                     eventually(lambda: updater.configuration.version == 2)
                     assert time.monotonic() - back_at < 10
-            assert new_updater().configuration.models["gpt-4"].status == "inactive", "stored"
+                    # It is used before it is stored.
+                    eventually(lambda: new_updater().configuration.models["gpt-4"].status == "inactive", what="the file")
         finally:
             server.stop()
 
