@@ -195,7 +195,9 @@ def test_the_last_good_configuration_is_used_without_the_database_and_followed_a
                     eventually(lambda: updater.configuration.version == 2)
                     assert time.monotonic() - back_at < 10
                     # It is used before it is stored.
-                    eventually(lambda: new_updater().configuration.models["gpt-4"].status == "inactive", what="the file")
+                    eventually(
+                        lambda: new_updater().configuration.models["gpt-4"].status == "inactive", what="the file"
+                    )
         finally:
             server.stop()
 
