@@ -97,7 +97,7 @@ def train_command(
     if json_output:
         print_json(_training_json(training, version, used=use and version is not None))
         return
-    _print_training(training)
+    print_training(training)
     if version is None:
         print_text("nothing was stored")
     else:
@@ -215,7 +215,8 @@ def _training_json(training: "Training", version: int | None, *, used: bool) -> 
     }
 
 
-def _print_training(training: "Training") -> None:
+def print_training(training: "Training") -> None:
+    """Print the size of a classifier and the accuracy of each question."""
     size = f"{len(training.data) / 1000:,.0f} kB"
     print_text(
         f"{counted(training.prompts, 'prompt')}, {counted(training.features, 'word or pair', 'words and pairs')}, {size}"
@@ -233,9 +234,12 @@ def _print_result(name: str, result: dict[str, Any] | None) -> None:
     print_text(
         f"{name}: {percent(result['accuracy'])} of {counted(result['held_out'], 'held-out prompt')} right "
         f"(always the most frequent label {percent(result['most_frequent'])}, the table of words "
-        f"{percent(result['by_words'])}); {percent(result['sure_share'])} of the answers are sure enough to be used, and "
-        f"{percent(result['sure_accuracy'])} of these are right"
+        f"{percent(result['by_words'])}); {_used_answers(result)}"
     )
+    if better := _better_without(result):
+        print_text(
+            f"{name}: {better} was right more often: train on more prompts or on clearer labels before you use it"
+        )
     rows = [
         {
             **each,
@@ -245,6 +249,23 @@ def _print_result(name: str, result: dict[str, Any] | None) -> None:
         for each in result["labels"]
     ]
     print_rows(rows, dict.fromkeys(_LABEL_COLUMNS), empty="", texts=("taken_for",))
+
+
+def _used_answers(result: dict[str, Any]) -> str:
+    """Say how many answers are used, and how many of these are right."""
+    if not result["sure_share"]:
+        return "none of the answers is sure enough to be used"
+    return (
+        f"{percent(result['sure_share'])} of the answers are sure enough to be used, and "
+        f"{percent(result['sure_accuracy'])} of these are right"
+    )
+
+
+def _better_without(result: dict[str, Any]) -> str | None:
+    """Return what would have been right more often than the classifier; None: nothing."""
+    others = ("most_frequent", "always the most frequent label"), ("by_words", "the table of words")
+    accuracy, name = max((result[key], name) for key, name in others)
+    return name if accuracy > result["accuracy"] else None
 
 
 def _version_row(stored: Any) -> dict[str, Any]:
