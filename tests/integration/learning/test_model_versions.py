@@ -60,6 +60,7 @@ def test_twenty_outcomes_of_an_instance_with_another_id_have_the_model_learned_a
     FindingDetector(database).run_once()
     ((message,),) = execute(database_url, FINDINGS, ("model_changed",))
     assert f'answers of github_models for m name "{NEW}" in place of "{OLD}" (20 outcomes of i-1 in a row' in message
+    assert message.endswith("`centralcloud models changed m --undo` takes that back")
     assert audit_scores(database, [AdaptiveRule()]).differences == []
     assert verify(database).differences == []
 
