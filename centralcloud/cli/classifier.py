@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from msgspec import to_builtins
+from msgspec import ValidationError, convert, to_builtins
 
 from centralcloud.cli.arguments import Reason
 from centralcloud.cli.context import open_database, read_settings, this_operator
@@ -136,7 +136,10 @@ def show(
         used = ", in use" if found.in_use else ""
         print_text(f"version {version}{used}: trained {found.trained_at.astimezone():%Y-%m-%d %H:%M} by {found.who}")
         for key, name in _QUESTIONS:
-            _print_result(name, found.summary.get(key))
+            if _is_readable(result := found.summary.get(key)):
+                _print_result(name, result)
+            else:
+                print_text(f"{name}: its accuracy is not readable, another version of the program has stored it")
         return
     if json_output:
         rows = to_builtins(stored, builtin_types=(datetime,))
@@ -251,6 +254,17 @@ def _print_result(name: str, result: dict[str, Any] | None) -> None:
     print_rows(rows, dict.fromkeys(_LABEL_COLUMNS), empty="", texts=("taken_for",))
 
 
+def _is_readable(result: object) -> bool:
+    """Return whether a stored accuracy is one; a question that was not trained has None."""
+    from centralcloud.administration.task_classifier.accuracy import HeadResult
+
+    try:
+        convert(result, HeadResult | None)
+    except ValidationError:
+        return False
+    return True
+
+
 def _used_answers(result: dict[str, Any]) -> str:
     """Say how many answers are used, and how many of these are right."""
     if not result["sure_share"]:
@@ -273,7 +287,7 @@ def _version_row(stored: Any) -> dict[str, Any]:
 
     def accuracy(key: str) -> str | None:
         result = summary.get(key)
-        return None if result is None else percent(result["accuracy"])
+        return percent(result["accuracy"]) if result is not None and _is_readable(result) else None
 
     return {
         "version": stored.version,
