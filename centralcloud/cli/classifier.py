@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from msgspec import to_builtins
+from msgspec import ValidationError, convert, to_builtins
 
 from centralcloud.cli.arguments import Reason
 from centralcloud.cli.context import open_database, read_settings, this_operator
@@ -97,7 +97,7 @@ def train_command(
     if json_output:
         print_json(_training_json(training, version, used=use and version is not None))
         return
-    _print_training(training)
+    print_training(training)
     if version is None:
         print_text("nothing was stored")
     else:
@@ -136,7 +136,10 @@ def show(
         used = ", in use" if found.in_use else ""
         print_text(f"version {version}{used}: trained {found.trained_at.astimezone():%Y-%m-%d %H:%M} by {found.who}")
         for key, name in _QUESTIONS:
-            _print_result(name, found.summary.get(key))
+            if _is_readable(result := found.summary.get(key)):
+                _print_result(name, result)
+            else:
+                print_text(f"{name}: its accuracy is not readable, another version of the program has stored it")
         return
     if json_output:
         rows = to_builtins(stored, builtin_types=(datetime,))
@@ -215,7 +218,8 @@ def _training_json(training: "Training", version: int | None, *, used: bool) -> 
     }
 
 
-def _print_training(training: "Training") -> None:
+def print_training(training: "Training") -> None:
+    """Print the size of a classifier and the accuracy of each question."""
     size = f"{len(training.data) / 1000:,.0f} kB"
     print_text(
         f"{counted(training.prompts, 'prompt')}, {counted(training.features, 'word or pair', 'words and pairs')}, {size}"
@@ -233,9 +237,12 @@ def _print_result(name: str, result: dict[str, Any] | None) -> None:
     print_text(
         f"{name}: {percent(result['accuracy'])} of {counted(result['held_out'], 'held-out prompt')} right "
         f"(always the most frequent label {percent(result['most_frequent'])}, the table of words "
-        f"{percent(result['by_words'])}); {percent(result['sure_share'])} of the answers are sure enough to be used, and "
-        f"{percent(result['sure_accuracy'])} of these are right"
+        f"{percent(result['by_words'])}); {_used_answers(result)}"
     )
+    if better := _better_without(result):
+        print_text(
+            f"{name}: {better} was right more often: train on more prompts or on clearer labels before you use it"
+        )
     rows = [
         {
             **each,
@@ -247,12 +254,40 @@ def _print_result(name: str, result: dict[str, Any] | None) -> None:
     print_rows(rows, dict.fromkeys(_LABEL_COLUMNS), empty="", texts=("taken_for",))
 
 
+def _is_readable(result: object) -> bool:
+    """Return whether a stored accuracy is one; a question that was not trained has None."""
+    from centralcloud.administration.task_classifier.accuracy import HeadResult
+
+    try:
+        convert(result, HeadResult | None)
+    except ValidationError:
+        return False
+    return True
+
+
+def _used_answers(result: dict[str, Any]) -> str:
+    """Say how many answers are used, and how many of these are right."""
+    if not result["sure_share"]:
+        return "none of the answers is sure enough to be used"
+    return (
+        f"{percent(result['sure_share'])} of the answers are sure enough to be used, and "
+        f"{percent(result['sure_accuracy'])} of these are right"
+    )
+
+
+def _better_without(result: dict[str, Any]) -> str | None:
+    """Return what would have been right more often than the classifier; None: nothing."""
+    others = ("most_frequent", "always the most frequent label"), ("by_words", "the table of words")
+    accuracy, name = max((result[key], name) for key, name in others)
+    return name if accuracy > result["accuracy"] else None
+
+
 def _version_row(stored: Any) -> dict[str, Any]:
     summary = stored.summary
 
     def accuracy(key: str) -> str | None:
         result = summary.get(key)
-        return None if result is None else percent(result["accuracy"])
+        return percent(result["accuracy"]) if result is not None and _is_readable(result) else None
 
     return {
         "version": stored.version,

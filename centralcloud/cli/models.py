@@ -141,6 +141,7 @@ def changed(
     noticed without this command.
     """
     from centralcloud.administration.model_changes import mark_changed, undo_change
+    from centralcloud.learning.rules import ThresholdRule
 
     _check_name(model, "NAME")
     for each in complexities or ():
@@ -159,13 +160,15 @@ def changed(
                 return
             print_text(f"the change of {model} at {undone[0].created_at:%Y-%m-%d %H:%M} UTC counts no more")
             return
-        references = read_fleet_settings(settings, database).reference
+        fleet = read_fleet_settings(settings, database)
         chosen = list(dict.fromkeys(complexities or ()))
-        concerned = retry_on_contention(lambda: mark_changed(database, model, chosen, references, operator))
+        concerned = retry_on_contention(lambda: mark_changed(database, model, chosen, fleet.reference, operator))
     if json_output:
         print_json({"model": model, "complexities": concerned})
     else:
         print_text(f"{model} is learned anew for {', '.join(concerned)} tasks, with the next run of the learner")
+        if fleet.rule == ThresholdRule().name:
+            print_text(f"the rule that publishes, {fleet.rule}, uses none of this: its scores stay as they are")
 
 
 @app.command()

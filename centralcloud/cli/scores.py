@@ -76,6 +76,11 @@ def explain(model: ModelName, complexity: Complexity, json_output: AsJson = Fals
         print_text(f"version {published['version']} by {published['rule']}, published {published['updated_at']}")
     for rule, row in (known["rules"] or {}).items():
         print_text(f"{rule}: {row['reason']} (evaluated {row['evaluated_at']})")
+    if "adaptive" in (known["rules"] or {}):
+        print_text(
+            "The interval of adaptive contains the true success rate since the time before it with a probability of at "
+            "least 90%, however often you look, if the model has not changed since that time."
+        )
     if known["pin"]:
         print_text(f"pinned at {known['pin']['score']}, until {known['pin']['expires_at'] or 'it is unpinned'}")
     if known["hold"]:

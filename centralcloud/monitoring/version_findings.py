@@ -1,5 +1,6 @@
 """The rules that detect changes of the versions of models, and ids that alternate. Pure: rows in, findings out."""
 
+import shlex
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import groupby
@@ -53,7 +54,7 @@ def detect_model_changes(changes: Iterable[RecentModelChange]) -> Iterator[Findi
             each.model,
             f"answers of {each.provider} for {each.model} name {quote(each.version_after)} in place of "
             f"{quote(each.version_before)} ({told}, noticed at {each.created_at:%Y-%m-%d %H:%M} UTC): the adaptive rule "
-            "learns it anew from there; `centralcloud models changed --undo` takes that back",
+            f"learns it anew from there; `centralcloud models changed {shlex.quote(each.model)} --undo` takes that back",
             {
                 "model": each.model,
                 "provider": each.provider,

@@ -154,7 +154,9 @@ def read_outcomes(path: Path) -> OutcomeFile:
     except (EOFError, zlib.error):
         raise SettingsError(f"{path}: found a gzip file that is damaged or cut off, expected all of it") from None
     except UnicodeDecodeError as error:
-        raise SettingsError(f"{path}: found a byte that is not UTF-8 at position {error.start}, expected CSV") from None
+        raise SettingsError(
+            f"{path}: found a byte that is not UTF-8 at position {error.start}, expected CSV in UTF-8"
+        ) from None
     except csv.Error as error:
         raise SettingsError(f"{path}: found {error}, expected CSV") from None
     if not answers:

@@ -287,6 +287,7 @@ def _explain(error: ValidationError) -> str:
     if first["type"] == "missing":
         return f"{path}: found nothing, expected a value"
     expected = re.sub(r"^Input should( be)?|^(Value|List|String) should (be|have)", "", first["msg"]).strip()
+    expected = re.sub(r" after validation, not \d+$", "", expected)
     if "NoneType" in expected or first["type"] in ("model_type", "dict_type"):
         expected = "an object"
     return f"{path}: found {quote(first['input'])}, expected {expected}"

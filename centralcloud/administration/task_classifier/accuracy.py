@@ -39,7 +39,8 @@ class HeadResult(Struct, frozen=True):
         accuracy: share of right answers.
         most_frequent: that of always answering with the most frequent label.
         by_words: that of the table of words.
-        sure_share, sure_accuracy: of the answers that are used: those with the least confidence or more.
+        sure_share, sure_accuracy: of the answers that are used: those with the least confidence or more. Without any, the
+            accuracy is None.
         labels: each with its own numbers.
         confusion: row by row, how often a label got each answer, in the order of `labels`.
     """
@@ -50,7 +51,7 @@ class HeadResult(Struct, frozen=True):
     most_frequent: float
     by_words: float
     sure_share: float
-    sure_accuracy: float
+    sure_accuracy: float | None
     labels: tuple[LabelResult, ...]
     confusion: tuple[tuple[int, ...], ...]
 
@@ -119,7 +120,7 @@ def _result(names: tuple[str, ...], asked: list[_Asked], trained: int, least: fl
         most_frequent=round(max(counts.values(), default=0) / total, 4),
         by_words=round(sum(each.word == names[each.label] for each in labelled) / total, 4),
         sure_share=round(sure / total, 4),
-        sure_accuracy=round(sure_right / max(1, sure), 4),
+        sure_accuracy=round(sure_right / sure, 4) if sure else None,
         labels=tuple(_label_result(names, confusion, at, counts[at]) for at in range(len(names))),
         confusion=tuple(tuple(map(int, row)) for row in confusion),
     )

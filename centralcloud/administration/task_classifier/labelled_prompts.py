@@ -1,5 +1,6 @@
 """Prompts with labels from a file: JSON lines or CSV, also gzipped. Nothing of them leaves the process."""
 
+import codecs
 import csv
 import gzip
 import io
@@ -7,7 +8,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Final, NamedTuple
+from typing import Any, BinaryIO, Final, NamedTuple, cast
 
 import msgspec
 
@@ -21,6 +22,7 @@ from centralcloud.contracts.words import BUILT_IN, word_key
 #: A sample of so many is enough, and takes some minutes.
 MOST_PROMPTS: Final = 200_000
 _MOST_LINE_BYTES: Final = 4_000_000
+_GZIP_MAGIC: Final = b"\x1f\x8b"
 _TEXT_NAMES: Final = ("prompt", "text")
 _TYPE_NAMES: Final = ("task_type", "taskType")
 _EXPECTED: Final = "prompt (or text), and task_type, complexity or both"
@@ -71,11 +73,13 @@ def read_prompts(path: Path) -> list[LabelledPrompt]:
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
     try:
-        stream: Any = gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb")  # noqa: SIM115 - below
+        stream = path.open("rb")
     except OSError as error:
         raise SettingsError(f"cannot read {path}: {error.strerror}") from None
     with stream:
-        yield stream
+        # By its content: a file keeps its name when a download unpacks it.
+        compressed = stream.peek(len(_GZIP_MAGIC)).startswith(_GZIP_MAGIC)
+        yield cast("BinaryIO", gzip.GzipFile(fileobj=stream)) if compressed else stream
 
 
 def _json_rows(path: Path, stream: BinaryIO) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -85,6 +89,10 @@ def _json_rows(path: Path, stream: BinaryIO) -> Iterator[tuple[str, Mapping[str,
         place = f"{path}: line {number}"
         if len(line) > _MOST_LINE_BYTES:
             raise SettingsError(f"{place}: found more than {_MOST_LINE_BYTES:,} bytes, expected fewer")
+        if number == 1:
+            line = line.removeprefix(codecs.BOM_UTF8)
+            if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                raise SettingsError(f"{place}: found UTF-16, expected UTF-8")
         if not line.strip():
             continue
         try:

@@ -92,6 +92,11 @@ def train(
         raise SettingsError(_too_few(prompts, place))
     held_out = np.array([_is_held_out(each.text) for each in prompts], dtype=bool)
     hashes, texts = _features(prompts, held_out)
+    if not len(hashes):
+        raise SettingsError(
+            f"{place}: found no word that two prompts have, expected prompts of words parted by spaces: texts in a language "
+            "without them cannot be learned"
+        )
     rng = np.random.default_rng(seed)
     parts: list[_Part] = []
     for names, labels in (

@@ -28,6 +28,10 @@ _EVEN_CELLS: Final = 20.0
 _TESTED_OUTCOMES: Final = 4.0
 #: A prior is worth at most so many outcomes, and never less than 2.
 _MOST_WORTH: Final = 10_000.0
+#: Rates are compared with those of pairs from 0.005 to 0.995: beyond, a few outcomes would make a large difference.
+_LEAST_COMPARED: Final = 0.005
+#: A prior is a rate above 0 and below 1. Without a shift it is that of the pair, however close to 0 or 1.
+_LEAST_PRIOR: Final = 0.0001
 #: Key of a state's payload: by task type, the prior of its newest score, and how many outcomes that counted.
 PRIORS: Final = "task_types"
 
@@ -53,7 +57,7 @@ class TaskPriors(NamedTuple):
     Attributes:
         tasks: every task type of a complexity, for each of its pairs.
         outcomes, reward: in the pair's window.
-        prior, worth: the expected success rate, 0.02 to 0.98, and how many outcomes it counts.
+        prior, worth: the expected success rate, above 0 and below 1, and how many outcomes it counts.
         dispersion: that of the pair.
     """
 
@@ -133,15 +137,16 @@ def task_priors(evidence: TaskEvidence, pairs: Mapping[Pair, PairNow]) -> TaskPr
     mean, n_eff, dispersion = (np.array([each[part] for each in now]) for part in range(3))
     n, s = outcomes / dispersion, reward / dispersion
     others = np.maximum(n_eff - n, LEAST_WORTH)
-    base = _log_odds(_rate((mean * n_eff - s) / others))
-    surprise = _log_odds(np.clip((s + _expit(base)) / (n + 1), 0.005, 0.995)) - base
+    of_pair = (mean * n_eff - s) / others
+    base = _log_odds(_within(of_pair, _LEAST_COMPARED))
+    surprise = _log_odds(_within((s + _expit(base)) / (n + 1), _LEAST_COMPARED)) - base
     rate = (s + 2 * _expit(base)) / (n + 2)
     information = n * others / (n + others) * rate * (1 - rate)
     of_type = _numbers([task[2] for task in tasks])
     of_model = _numbers([(task[0], task[2]) for task in tasks])
     shift = _effect(of_type, of_model, surprise, information)
     shift = shift + _effect(of_model, np.arange(len(tasks)), surprise - shift, information)
-    prior = _rate(_expit(base + shift))
+    prior = _expit(_log_odds(_within(of_pair, _LEAST_PRIOR)) + shift)
     worth = _worth(prior, s, n, others)
     return TaskPriors(tasks, outcomes, reward, prior, worth * others / (worth + others), dispersion)
 
@@ -174,13 +179,13 @@ def _worth(prior: Floats, reward: Floats, outcomes: Floats, others: Floats) -> f
     """Return how many outcomes such priors are worth.
 
     As `shrinkage.prior_worth`, but the misses count only as far as they exceed what chance explains, and the prior itself is
-    as uncertain as the `others` outcomes behind it.
+    as uncertain as the `others` outcomes behind it. One failure of a task that nearly always succeeds is not a large miss.
     """
     tried = outcomes > 0
     n, m = outcomes[tried], prior[tried]
     chance = np.minimum(1 / n + 1 / others[tried], 1.0)
     weight = (n / (n + _TESTED_OUTCOMES)) ** 2
-    miss = (reward[tried] / n - m) ** 2 / (m * (1 - m))
+    miss = (reward[tried] / n - m) ** 2 / np.maximum(m * (1 - m), LEAST_RATE * (1 - LEAST_RATE))
     beyond = float((weight * (miss - chance)).sum()) - _CHANCE_ERRORS * float(
         np.sqrt((2 * (weight * chance) ** 2).sum())
     )
@@ -188,8 +193,8 @@ def _worth(prior: Floats, reward: Floats, outcomes: Floats, others: Floats) -> f
     return min(max(1 / share - 1, LEAST_WORTH), _MOST_WORTH) if share > 0 else _MOST_WORTH
 
 
-def _rate(values: Floats) -> Floats:
-    return np.clip(values, LEAST_RATE, 1 - LEAST_RATE)
+def _within(rates: Floats, least: float) -> Floats:
+    return np.clip(rates, least, 1 - least)
 
 
 def _log_odds(rate: Floats) -> Floats:

@@ -252,7 +252,9 @@ def test_the_scores_commands_print_their_results(learn: Learn, database_url: str
         assert "Traceback" not in result.stderr
         return (result.stdout or result.stderr).strip()
 
-    assert "mean 0.964 of 100 outcomes" in run("scores", "explain", "good", "complex")
+    explained = run("scores", "explain", "good", "complex")
+    assert "mean 0.964 of 100 outcomes" in explained
+    assert "of at least 90%, however often you look" in " ".join(explained.split())
     assert json.loads(run("scores", "explain", "good", "complex", "--json"))["published"]["version"] == 2
     assert "pinned at 1.500" in run("scores", "pin", "good", "complex", "1.5", "--until", "2099-01-01")
     assert run("scores", "unpin", "good", "complex").startswith("good (complex) is no longer pinned")

@@ -218,3 +218,6 @@ def test_the_commands_train_show_and_choose(database_url: str, tmp_path: Path) -
     assert "billing" in run(database_url, "show", "1")
     texts = execute(database_url, "SELECT row_to_json(t)::text FROM task_classifiers t")
     assert not any("invoice" in text for (text,) in texts), "no text of a prompt is stored"
+    execute(database_url, """UPDATE task_classifiers SET summary = '{"prompts": 150, "levels": {"share": 1}}'""")
+    assert "150" in run(database_url, "show")
+    assert "complexity: its accuracy is not readable, another version" in run(database_url, "show", "1")

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from support.commands import run_command
 from support.events import an_event
 from support.ingest import ingest
 from support.models import published
@@ -60,6 +61,7 @@ def test_twenty_outcomes_of_an_instance_with_another_id_have_the_model_learned_a
     FindingDetector(database).run_once()
     ((message,),) = execute(database_url, FINDINGS, ("model_changed",))
     assert f'answers of github_models for m name "{NEW}" in place of "{OLD}" (20 outcomes of i-1 in a row' in message
+    assert message.endswith("`centralcloud models changed m --undo` takes that back")
     assert audit_scores(database, [AdaptiveRule()]).differences == []
     assert verify(database).differences == []
 
@@ -107,6 +109,16 @@ def test_invalid_ids_are_ignored_and_counted(database: Database, database_url: s
     assert execute(database_url, "SELECT count(*), count(model_version) FROM routing_records") == [(3, 1)]
     ignored = "SELECT field, messages FROM ignored_values"
     assert execute(database_url, ignored) == [("routing_decision.model_version", 2)]
+
+
+def test_the_command_says_that_the_rule_threshold_does_not_use_a_change(database: Database, database_url: str) -> None:
+    ingest(database, database_url, answers(OLD))
+    for rule, used in (("threshold", False), ("adaptive", True)):
+        environment = {"DATABASE_URL": database_url}
+        assert run_command("centralcloud", "settings", "set", "rule", rule, env=environment).returncode == 0
+        printed = run_command("centralcloud", "models", "changed", "m", env=environment).stdout
+        assert "m is learned anew for complex tasks" in printed
+        assert ("uses none of this" not in printed) == used
 
 
 def test_an_operator_says_that_a_model_changed_and_undoes_it(

@@ -5,12 +5,15 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from zlib import crc32
 
 import pytest
-from support.classifiers import labelled_rows, write_prompts
+from support.classifiers import a_classifier, labelled_rows, write_prompts
 
+from centralcloud.administration.task_classifier.accuracy import measure
 from centralcloud.administration.task_classifier.labelled_prompts import LabelledPrompt, read_prompts
 from centralcloud.administration.task_classifier.training import FEWEST_PROMPTS, Training, train
+from centralcloud.cli.classifier import print_training
 from centralcloud.contracts import SettingsError
 from centralcloud.contracts.task_classifier import classify
 
@@ -84,6 +87,11 @@ def test_too_few_prompts_are_refused_in_one_line() -> None:
         "few.jsonl: found 57 labelled prompts and 0 task types with 20 or more, expected at least two task types or two "
         "complexities with 20 prompts each"
     )
+    chinese = [
+        LabelledPrompt(f"{chr(0x4E00 + number)}的快递还没有到", name, None) for number in range(40) for name in "ab"
+    ]
+    with pytest.raises(SettingsError, match=r"x: found no word that two prompts have, expected .* parted by spaces"):
+        train([each._replace(text=each.text + each.task_type) for each in chinese], place="x")
     with pytest.raises(SettingsError, match="too much alike"):
         train([LabelledPrompt("the same", name, None) for name in "ab" * 40], place="x")
 
@@ -101,6 +109,11 @@ def test_prompts_are_read_from_json_lines_and_csv_also_gzipped(tmp_path: Path) -
     table = tmp_path / "p.csv"
     table.write_text(f'prompt,task_type,complexity\none,a,9\n"{"two" * 1000}",b,easy\nno label,,\n')
     assert read_prompts(plain) == read_prompts(packed) == read_prompts(table) == expected
+    unpacked, renamed, marked = tmp_path / "unpacked.jsonl.gz", tmp_path / "renamed.jsonl", tmp_path / "marked.jsonl"
+    unpacked.write_bytes(plain.read_bytes())
+    renamed.write_bytes(packed.read_bytes())
+    marked.write_bytes(b"\xef\xbb\xbf" + plain.read_bytes())
+    assert read_prompts(unpacked) == read_prompts(renamed) == read_prompts(marked) == expected
 
 
 @pytest.mark.parametrize(
@@ -108,6 +121,7 @@ def test_prompts_are_read_from_json_lines_and_csv_also_gzipped(tmp_path: Path) -
     [
         ('{"prompt": "a", "task_type": "x"}\nnot json\n', "line 2: found a line that is not JSON"),
         ("[1]\n", "line 1: found JSON that is not an object"),
+        ("\ufeff\ufeff{}\n", "line 1: found a line that is not JSON"),
         ('{"task_type": "x"}\n', "line 1: found no prompt that is a text"),
         (json.dumps({"prompt": "a", "task_type": "x\x1b"}), 'line 1: task_type: found "x'),
         (
@@ -131,6 +145,36 @@ def test_a_file_that_is_missing_or_cut_off_is_one_line(tmp_path: Path) -> None:
     cut.write_bytes(gzip.compress(b'{"prompt": "a", "task_type": "x"}\n' * 1000)[:-20])
     with pytest.raises(SettingsError, match="damaged or cut off"):
         read_prompts(cut)
+
+
+def test_prompts_in_utf_16_are_said_to_be_that(tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    path.write_text('{"prompt": "a", "task_type": "x"}\n', "utf-16")
+    with pytest.raises(SettingsError, match="line 1: found UTF-16, expected UTF-8"):
+        read_prompts(path)
+
+
+def labels_by_chance(count: int) -> list[LabelledPrompt]:
+    """Return prompts whose label does not follow from their words, and is `a` for most."""
+    texts = [each.text for each in prompts(count, seed=8)]
+    return [LabelledPrompt(text, "a" if crc32(text.encode()) % 5 else "b", None) for text in texts]
+
+
+def test_a_classifier_that_is_worse_than_none_is_said_to_be_that(capsys: pytest.CaptureFixture[str]) -> None:
+    training = train(labels_by_chance(300), place="x")
+    assert training.task_types is not None
+    assert training.task_types.accuracy < training.task_types.most_frequent
+    print_training(training)
+    assert "task type: always the most frequent label was right more often" in " ".join(capsys.readouterr().out.split())
+
+
+def test_without_an_answer_that_is_sure_no_share_of_them_is_right(capsys: pytest.CaptureFixture[str]) -> None:
+    unsure = a_classifier({"court": (20, -20)}, least_confidence=1)
+    result, _ = measure(unsure, [LabelledPrompt("the court", "law", None)], ("law", "music"), (), 1, 0)
+    assert result is not None
+    assert (result.sure_share, result.sure_accuracy) == (0, None)
+    print_training(Training(b"", unsure, 1, 1, result, None))
+    assert "none of the answers is sure enough to be used" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_gateway_reads_a_classifier_without_numpy() -> None:

@@ -144,3 +144,15 @@ def test_sums_of_task_types_since_a_slice_of_each() -> None:
     assert TaskEvidence().since([])[0].tolist() == []
     with pytest.raises(ValueError, match="slice 200 after slice 200"):
         tasks.append(200, {law: (1.0, 1.0)})
+
+
+@pytest.mark.parametrize("rate", [0.001, 0.985, 0.995, 0.999])
+def test_a_task_type_without_outcomes_has_the_score_of_a_pair_that_nearly_always_succeeds_or_fails(rate: float) -> None:
+    tasks = {(model, "simple", name): (1000.0, 1000 * rate) for model in MODELS for name in TYPES}
+    del tasks["d", "simple", "law"]
+    result = AdaptiveRule().evaluate(evidence(tasks), {})
+    for model in MODELS:
+        pair = next(score for score in result.scores if score.model == model)
+        for task in tasks_of(result, model).values():
+            assert task.estimate.mean == pytest.approx(pair.estimate.mean, abs=0.0005)
+            assert task.estimate.n_eff > 0.7 * pair.estimate.n_eff
