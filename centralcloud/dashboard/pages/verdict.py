@@ -123,10 +123,11 @@ def success_rate(traffic: Sequence[PairTraffic]) -> float | None:
 def _signals(found: Evidence) -> Iterator[Signal]:
     fleet = found.fleet
     if not fleet.workers:
-        seen = f" for {age((found.now - fleet.worker_seen_at).total_seconds())}" if fleet.worker_seen_at else ""
+        at = fleet.worker_seen_at
+        seen = f" for {age((found.now - at).total_seconds())}" if at and at <= found.now else ""
         waiting = f", and {counted(found.queue.messages, 'event')} wait" if found.queue and found.queue.messages else ""
         text = f"Nothing has been ingested{seen}{waiting}." if seen else f"Nothing is ingested{waiting}."
-        yield Signal("bad", "No daemon is running", text, "/fleet", fleet.worker_seen_at, "centralcloud run")
+        yield Signal("bad", "No daemon is running", text, "/fleet", at if seen else None, "centralcloud run")
     yield from _queue(found.queue)
     if (drop := _drop(found.traffic)) is not None:
         yield drop

@@ -93,6 +93,12 @@ def test_a_fleet_without_outcomes_is_not_healthy() -> None:
     assert stopped.command == "centralcloud run"
 
 
+def test_a_daemon_that_was_seen_later_than_now_has_not_been_gone_for_zero_seconds() -> None:
+    found = verdict_of(fleet=a_fleet(workers=0, worker_seen_at=NOW + timedelta(hours=1)))
+    assert found.signals[0].text == "Nothing is ingested."
+    assert found.signals[0].at is None
+
+
 @pytest.mark.parametrize(
     ("values", "state", "title"),
     [
