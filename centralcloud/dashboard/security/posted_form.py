@@ -16,7 +16,9 @@ async def read_form(request: web.Request) -> Mapping[str, Any]:
         web.HTTPBadRequest: it is not in the encoding that it names.
     """
     if await request.read() and request.content_type != _TYPE:
-        raise web.HTTPUnsupportedMediaType(text=f"found a body of another type, expected {_TYPE}; nothing was changed\n")
+        raise web.HTTPUnsupportedMediaType(
+            text=f"found a body of another type, expected {_TYPE}; nothing was changed\n"
+        )
     try:
         return await request.post()
     except (LookupError, ValueError):
