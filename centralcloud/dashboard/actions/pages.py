@@ -24,6 +24,7 @@ from centralcloud.dashboard.reader.reader import Reader
 from centralcloud.dashboard.security.access import Access, check_change, known
 from centralcloud.dashboard.security.front import Front
 from centralcloud.dashboard.security.local_path import local_path, login_path
+from centralcloud.dashboard.security.posted_form import read_form
 from centralcloud.dashboard.security.viewer import Viewer
 from centralcloud.dashboard.web.page import PageError
 from centralcloud.dashboard.web.preferences import zone_of
@@ -134,7 +135,7 @@ class ActionPages:
             action = self._action(request)
         except PageError as error:
             return self._render_error(request, error)
-        form = await request.post()
+        form = await read_form(request)
         if known(request).viewer.name is None and self._access.users.exists:
             return self._ended(request, _texts(form))
         check_change(request, form)

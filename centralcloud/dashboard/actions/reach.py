@@ -1,7 +1,7 @@
 """Words for how far a change reaches: instances that follow, and the share of the last day's traffic. Pure."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -9,6 +9,7 @@ from centralcloud.dashboard.reader.snapshot import Snapshot
 from centralcloud.dashboard.sources.fleet import FLEET
 from centralcloud.dashboard.sources.traffic import TRAFFIC, PairTraffic
 from centralcloud.dashboard.web.formats import percent
+from centralcloud.dashboard.web.times import in_zone, is_far
 from centralcloud.learning.evidence import Pair
 from centralcloud.runtime.wording import counted
 
@@ -75,9 +76,10 @@ def traffic_of_model(snapshot: Snapshot, model: str) -> str:
 
 
 def at(moment: datetime, zone: ZoneInfo) -> str:
-    """Return a time in the viewer's zone: "1 Dec 03:12 CET"."""
-    local = moment.astimezone(zone)
-    return f"{local.day} {local:%b %H:%M %Z}"
+    """Return a time in the viewer's zone: "1 Dec 03:12 CET"; with the year where it is far from now."""
+    local = in_zone(moment, zone)
+    year = f" {local.year}" if is_far(moment, datetime.now(UTC)) else ""
+    return f"{local.day} {local:%b}{year} {local:%H:%M %Z}"
 
 
 def _decisions(traffic: Sequence[PairTraffic], pairs: Collection[Pair]) -> int:

@@ -1,7 +1,7 @@
 """Incidents over time: a lane for each subject, a bar from open to close."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Final, Literal
 
@@ -59,20 +59,26 @@ def timeline(
         start: left end.
         end: right end, the moment of reading.
         label: the finding.
-        zone: of the viewer, for the table; without it, that of each moment.
+        zone: of the viewer, for the titles and the table; without it, that of each moment.
     """
+    if zone is not None:
+        lanes = [Lane(lane.subject, [_in_zone(bar, zone) for bar in lane.bars]) for lane in lanes]
     rows = [
         (
             lane.subject,
             f"{_GLYPHS[bar.state]} {bar.text}",
-            numbers.moment(bar.opened, zone),
-            numbers.moment(bar.closed, zone) if bar.closed else "still open",
+            numbers.moment(bar.opened, None),
+            numbers.moment(bar.closed, None) if bar.closed else "still open",
         )
         for lane in lanes
         for bar in sorted(lane.bars, key=lambda bar: bar.opened)
     ]
     table = Table(("Subject", "Incident", "Opened", "Closed"), rows, texts=4)
     return figure("timeline", label, lambda size: _draw(lanes, start, end, size), [table])
+
+
+def _in_zone(bar: Bar, zone: tzinfo) -> Bar:
+    return replace(bar, opened=bar.opened.astimezone(zone), closed=bar.closed and bar.closed.astimezone(zone))
 
 
 def _draw(lanes: Sequence[Lane], start: datetime, end: datetime, size: Size) -> tuple[Drawing, float]:

@@ -91,8 +91,7 @@ def heading(
     if not gateways:
         headline = "No gateway has answered within five minutes"
         return Heading("look", _with(headline, trouble), _ended(total))
-    seconds = max(each.seconds for each in gateways)
-    rate = sum(each.requests for each in gateways) / seconds
+    rate = sum(each.requests / each.seconds for each in gateways)
     verb = "answers" if len(gateways) == 1 else "answer"
     headline = f"{counted(len(gateways), 'gateway')} {verb} {_rate(rate)}"
     broken = bool(total and total.failed > total.at_once + total.failed_over)

@@ -11,8 +11,11 @@ from centralcloud.dashboard.pages.addresses import finding_url, instance_url, pa
 from centralcloud.dashboard.pages.incident_timeline import draw_timeline
 from centralcloud.dashboard.pages.listing import Pager, page_of
 from centralcloud.dashboard.pages.noticing import Noticed, who_noticed
+from centralcloud.dashboard.pages.verdict import small_findings
 from centralcloud.dashboard.pages.words import (
     FINDING_KINDS,
+    LARGE_SHARE,
+    TOGETHER_SHARE,
     Guide,
     State,
     finding_guide,
@@ -65,10 +68,11 @@ class Headline(NamedTuple):
 
     Attributes:
         state: ``neutral``: there is nothing to judge yet.
-        number: open incidents, without news and without those that learning avoids already.
+        number: open incidents, without news and without those that concern little traffic.
         oldest_at: since when the oldest of them is open.
         worst: the title of the one that concerns most traffic.
-        avoided, news: open findings that are not among them.
+        small, news: open findings that are not among them.
+        together: the share of the traffic, 0 to 1, that the small ones of one kind concern, at most.
         last_closed_at: when the last incident was closed, if none is open.
     """
 
@@ -76,13 +80,14 @@ class Headline(NamedTuple):
     number: int
     oldest_at: datetime | None
     worst: str
-    avoided: int
+    small: int
+    together: float
     news: int
     last_closed_at: datetime | None
 
 
 #: No outcome was ever ingested: that none of them is bad says nothing.
-NOTHING_YET: Final = Headline("neutral", 0, None, "", 0, 0, None)
+NOTHING_YET: Final = Headline("neutral", 0, None, "", 0, 0.0, 0, None)
 
 
 class Fact(NamedTuple):
@@ -183,12 +188,15 @@ def headline(open_ones: Sequence[Finding], recent: Sequence[Finding]) -> Headlin
     urgent = [*by_state["bad"], *by_state["look"]]
     worst = max(urgent, key=lambda each: (each.traffic_share or 0.0, each.opened_at), default=None)
     closed = [each.closed_at for each in recent if each.closed_at is not None and each.kind != "newcomer"]
+    together = max((share for _, _, share in small_findings(open_ones)), default=0.0)
+    is_bad = by_state["bad"] or together >= LARGE_SHARE
     return Headline(
-        "bad" if by_state["bad"] else "look" if urgent else "good",
+        "bad" if is_bad else "look" if urgent or together >= TOGETHER_SHARE else "good",
         len(urgent),
         min((each.opened_at for each in urgent), default=None),
         f"{finding_title(worst.kind)}: {pair_words(worst.subject)}" if worst else "",
         len(by_state["neutral"]),
+        together,
         len(by_state["note"]),
         max(closed, default=None),
     )

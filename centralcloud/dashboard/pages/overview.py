@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
+from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
@@ -137,7 +138,7 @@ async def build(context: PageContext) -> Models:
         "kpis": kpis(fleet, queue, minutes, traffic, context.of(MONEY)),
         "matrix": matrix(pairs, changes, traffic, context.query, context.now),
         "attention": attention(verdict, findings, fleet, pairs, traffic),
-        "shares": shares(traffic, context.query.get("complexity"), context.now),
+        "shares": shares(traffic, context.query.get("complexity"), context.now, context.zone),
     }
 
 
@@ -344,7 +345,7 @@ def attention(
 
 
 @reused
-def shares(traffic: Sequence[PairTraffic], wanted: str | None, now: datetime) -> Shares:
+def shares(traffic: Sequence[PairTraffic], wanted: str | None, now: datetime, zone: ZoneInfo) -> Shares:
     """Return who gets the tasks of a complexity: the wanted one, else the hardest that has tasks."""
     known = tuple(each for each in COMPLEXITIES if any(part.complexity == each for part in traffic))
     complexity = wanted if wanted in known else known[-1] if known else COMPLEXITIES[-1]
@@ -366,7 +367,7 @@ def shares(traffic: Sequence[PairTraffic], wanted: str | None, now: datetime) ->
     now_leads = leader_now(traffic, complexity)
     newest = now_leads.model if now_leads else leader
     label = f"Share of {complexity} tasks by model: now {newest} gets {percent(lines[newest][-1], 0)}"
-    chart = traffic_share(moments, lines, leader=leader, end=now, label=label)
+    chart = traffic_share(moments, lines, leader=leader, end=now, label=label, zone=zone)
     return Shares(complexity, known, chart, decisions)
 
 

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
+from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
@@ -161,7 +162,7 @@ async def build(context: PageContext) -> Models:
         "heading": heading(model, complexity, state, traffic, known, context.now),
         "score": score_history(steps, actions, context.query, label, context.now, context.zone),
         "reasons": reasons(state, active, label),
-        "share": share(traffic, model, complexity, context.now),
+        "share": share(traffic, model, complexity, context.now, context.zone),
         "rules": (rows, rule_names(rows)),
         "excluded": excluded(state, findings),
         "outcomes": outcomes_view(outcomes, state, context.query),
@@ -232,7 +233,7 @@ def is_pinned(state: PairState, now: datetime) -> bool:
     return state.pin_score is not None and (state.pinned_until is None or state.pinned_until > now)
 
 
-def share(traffic: Sequence[PairTraffic], model: str, complexity: str, now: datetime) -> Share:
+def share(traffic: Sequence[PairTraffic], model: str, complexity: str, now: datetime, zone: ZoneInfo) -> Share:
     """Return the pair's share of the tasks of its complexity over the day."""
     mine: dict[datetime, int] = defaultdict(int)
     others: dict[datetime, int] = defaultdict(int)
@@ -251,9 +252,8 @@ def share(traffic: Sequence[PairTraffic], model: str, complexity: str, now: date
     amounts = {model: [float(mine[at]) for at in moments]}
     if any(others.values()):
         amounts[_OTHERS if model != _OTHERS else f"{_OTHERS} "] = [float(others[at]) for at in moments]
-    return Share(
-        traffic_share(moments, amounts, leader=model, end=now, label=label), share_now, decisions / total, decisions
-    )
+    chart = traffic_share(moments, amounts, leader=model, end=now, label=label, zone=zone)
+    return Share(chart, share_now, decisions / total, decisions)
 
 
 def excluded(state: PairState, findings: Sequence[Finding]) -> tuple[Excluded, ...]:

@@ -12,7 +12,7 @@ def reused(function: Callable[_P, _T]) -> Callable[_P, _T]:
     """Decorate a pure function: it returns its last result again while its arguments are the same.
 
     Tuples, which are long, must be the same object: the reader keeps a value that it has read again unchanged. Other
-    arguments must be equal. For functions that return immutable values, and for one thread: that of the pages.
+    arguments must be equal. For functions that return immutable values.
     """
     last: tuple[tuple[object, ...], _T] | None = None
 
@@ -20,9 +20,10 @@ def reused(function: Callable[_P, _T]) -> Callable[_P, _T]:
     def wrapper(*args: _P.args, **kwargs: _P.kwargs) -> _T:
         nonlocal last
         given = (*args, *kwargs.values())
-        if last is None or len(given) != len(last[0]) or not all(map(_is_same, given, last[0])):
-            last = (given, function(*args, **kwargs))
-        return last[1]
+        kept = last  # another dashboard of this process, which has a thread of its own, may replace it meanwhile
+        if kept is None or len(given) != len(kept[0]) or not all(map(_is_same, given, kept[0])):
+            kept = last = (given, function(*args, **kwargs))
+        return kept[1]
 
     return wrapper
 

@@ -1,5 +1,6 @@
 """The verdict: one sentence that weighs every signal by what it concerns. Pure."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -7,7 +8,7 @@ from typing import Final, Literal, NamedTuple
 
 from centralcloud.dashboard.pages.addresses import finding_url
 from centralcloud.dashboard.pages.reuse import reused
-from centralcloud.dashboard.pages.words import LARGE_SHARE, SMALL_SHARE, finding_title, sentence
+from centralcloud.dashboard.pages.words import LARGE_SHARE, SMALL_SHARE, TOGETHER_SHARE, finding_title, sentence
 from centralcloud.dashboard.sources.control import Control
 from centralcloud.dashboard.sources.findings import Finding
 from centralcloud.dashboard.sources.fleet import FleetState
@@ -123,10 +124,11 @@ def success_rate(traffic: Sequence[PairTraffic]) -> float | None:
 def _signals(found: Evidence) -> Iterator[Signal]:
     fleet = found.fleet
     if not fleet.workers:
-        seen = f" for {age((found.now - fleet.worker_seen_at).total_seconds())}" if fleet.worker_seen_at else ""
+        at = fleet.worker_seen_at
+        seen = f" for {age((found.now - at).total_seconds())}" if at and at <= found.now else ""
         waiting = f", and {counted(found.queue.messages, 'event')} wait" if found.queue and found.queue.messages else ""
         text = f"Nothing has been ingested{seen}{waiting}." if seen else f"Nothing is ingested{waiting}."
-        yield Signal("bad", "No daemon is running", text, "/fleet", fleet.worker_seen_at, "centralcloud run")
+        yield Signal("bad", "No daemon is running", text, "/fleet", at if seen else None, "centralcloud run")
     yield from _queue(found.queue)
     if (drop := _drop(found.traffic)) is not None:
         yield drop
@@ -169,6 +171,26 @@ def _findings(findings: Sequence[Finding]) -> Iterator[Signal]:
         state: State = "bad" if share is not None and share >= LARGE_SHARE else "look"
         text = sentence(finding.message, finding.names)
         yield Signal(state, finding_title(finding.kind), text, finding_url(finding), finding.opened_at)
+    for kind, number, share in small_findings(findings):
+        if share >= TOGETHER_SHARE:
+            together: State = "bad" if share >= LARGE_SHARE else "look"
+            least = percent(SMALL_SHARE, 0)
+            text = f"{number:,} findings concern less than {least} of the traffic each, and {percent(share)} together."
+            yield Signal(together, finding_title(kind), text, "/incidents")
+
+
+def small_findings(findings: Sequence[Finding]) -> list[tuple[str, int, float]]:
+    """Return the kinds of the open findings that concern little traffic each, the kind that concerns most together first.
+
+    Each comes with the number of its findings, and their share of the traffic together, 0 to 1. Shares of several kinds are
+    not added up: two findings may be about one pair.
+    """
+    shares: dict[str, list[float]] = defaultdict(list)
+    for finding in findings:
+        if finding.kind != "newcomer" and finding.traffic_share is not None and finding.traffic_share < SMALL_SHARE:
+            shares[finding.kind].append(finding.traffic_share)
+    found = [(kind, len(each), min(1.0, sum(each))) for kind, each in shares.items()]
+    return sorted(found, key=lambda entry: -entry[2])
 
 
 @reused

@@ -80,8 +80,10 @@ _FINDINGS: Final[dict[str, _Finding]] = {
 }
 FINDING_KINDS: Final = tuple(_FINDINGS)
 
-#: A finding that concerns less of the traffic is known, and learning avoids it already.
+#: A finding that concerns less of the traffic is small: mostly learning avoids it already.
 SMALL_SHARE: Final = 0.01
+#: Small findings of one kind that concern so much of the traffic together need a look: a fleet of many models has no others.
+TOGETHER_SHARE: Final = 0.05
 #: From here on a finding is not a thing to look at tomorrow.
 LARGE_SHARE: Final = 0.25
 

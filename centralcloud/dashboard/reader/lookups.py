@@ -7,6 +7,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
+import psycopg
+
 from centralcloud.contracts import CentralCloudError
 from centralcloud.dashboard.reader.source import Lookup
 from centralcloud.runtime.http.threads import BusyError, PageThreads
@@ -58,7 +60,7 @@ class Lookups:
         """Return the value of a lookup for hashable arguments. During an outage a value that was kept is good for longer.
 
         Raises:
-            LookupFailedError: the database is unavailable, or too slow.
+            LookupFailedError: the database is unavailable, or too slow, or has a value that cannot be read.
             Exception: whatever `lookup.read` raises.
         """
         key = (lookup.name, *args)
@@ -91,6 +93,8 @@ class Lookups:
         except Exception as error:
             if is_outage(error):
                 raise LookupFailedError(f"the database is unavailable: {summarize_error(error)}") from None
+            if isinstance(error, psycopg.DataError) and error.sqlstate is None:  # of this side: the server gave it
+                raise LookupFailedError(f"a value cannot be read: {summarize_error(error)}") from None
             raise
         if began != self._generation:
             return value

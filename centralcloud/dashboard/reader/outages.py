@@ -68,6 +68,8 @@ def problem_of(error: BaseException) -> Problem:
         return Problem("The database refuses the login", f"{reason}: {LOGIN_ADVICE[kind]}", None)
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
         return Problem("The login lacks a right", f"{reason}: {_MEMBERSHIP}", _GRANTS)
+    if isinstance(error, psycopg.DataError):
+        return Problem("A value in the database cannot be read", reason, None)
     if kind is Kind.OUT_OF_FILE_DESCRIPTORS:
         return Problem("This program has no file descriptor left", reason, None)
     if is_outage(error):

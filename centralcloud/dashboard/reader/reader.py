@@ -21,7 +21,7 @@ _TICK_SECONDS: Final = 1.0
 #: Without a viewer for a minute it reads this seldom; the next viewer wakes it.
 _IDLE_TICK_SECONDS: Final = 15.0
 _IDLE_AFTER_SECONDS: Final = 60.0
-#: How often a source is tried again that the login may not read: each costs a transaction.
+#: How often a source is tried again that cannot be read: each costs a transaction.
 _DENIED_SECONDS: Final = 10.0
 #: Longest wait after a read that failed without an outage: a schema that was repaired is read again within seconds.
 _LONGEST_BACKOFF_SECONDS: Final = 3.0
@@ -129,7 +129,7 @@ class Reader(BackgroundTask):
         return None
 
     def _read(self) -> bool:
-        """Read what is due, in one transaction; False after a source that may not be read, which is then not due."""
+        """Read what is due, in one transaction; False after a source that cannot be read, which is then not due."""
         values = dict(self.snapshot.values)
         denied = dict(self.snapshot.denied)
         took: dict[str, float] = {}
@@ -141,7 +141,7 @@ class Reader(BackgroundTask):
                 began = self._clock()
                 try:
                     value = source.read(connection)
-                except psycopg.errors.InsufficientPrivilege as error:
+                except (psycopg.errors.InsufficientPrivilege, psycopg.DataError) as error:
                     self._deny(source, error, now)
                     return False
                 if source.name not in values or values[source.name] != value:
@@ -165,12 +165,16 @@ class Reader(BackgroundTask):
 
     def _deny(self, source: Source[Any], error: Exception, now: float) -> None:
         problem = problem_of(error)
+        if isinstance(error, psycopg.DataError):
+            problem = problem._replace(reason=f"{source.name}: {problem.reason}")
         if self.snapshot.denied.get(source.name) != problem:
             log.warning("dashboard_source_denied", source=source.name, reason=problem.reason)
         self._due[source.name] = now + _DENIED_SECONDS
         before = self.snapshot
+        # Without the value of before, which pages would show as that of now.
+        values = {name: value for name, value in before.values.items() if name != source.name}
         self.snapshot = Snapshot(
-            before.number, before.read_at, before.values, {**before.denied, source.name: problem}, before.outage
+            before.number, before.read_at, values, {**before.denied, source.name: problem}, before.outage
         )
 
     def _publish_outage(self, error: BaseException) -> None:

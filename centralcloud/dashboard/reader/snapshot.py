@@ -19,7 +19,7 @@ class Snapshot:
         number: rises with each snapshot of one process.
         read_at: when the newest values were read, by the database's clock; None: nothing was read yet.
         values: by the name of the source. A value that has not changed is the same object as before.
-        denied: why the login may not read a source, by its name.
+        denied: why a source cannot be read, by its name: mostly the login has no right.
         outage: set while nothing can be read; the values are then those of before.
     """
 

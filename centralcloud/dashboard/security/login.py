@@ -13,6 +13,7 @@ from centralcloud.dashboard.security.front import Front
 from centralcloud.dashboard.security.known_browser import KEPT_SECONDS, new_mark
 from centralcloud.dashboard.security.local_path import local_path
 from centralcloud.dashboard.security.password_check import PasswordCheck
+from centralcloud.dashboard.security.posted_form import read_form
 from centralcloud.dashboard.security.users_file import User
 from centralcloud.runtime.wording import counted
 
@@ -77,7 +78,7 @@ class LoginPages:
         if (request.content_length or 0) > _FORM_BYTES:
             raise web.HTTPRequestEntityTooLarge(max_size=_FORM_BYTES, actual_size=request.content_length or 0)
         front = self._access.front(request)
-        form = await request.post()
+        form = await read_form(request)
         name, password, target = (_text(form.get(field)) for field in ("name", "password", "next"))
         page = LoginPage(local_path(target), name if len(name) <= _LONGEST_FIELD else "")
         if (problem := self._problem_of(front)) is not None:
@@ -92,7 +93,7 @@ class LoginPages:
 
     async def log_out(self, request: web.Request) -> web.StreamResponse:
         """End the session of the browser."""
-        check_change(request, await request.post(), "viewer")
+        check_change(request, await read_form(request), "viewer")
         front = self._access.front(request)
         name = cookie_name(front)
         if session_id := request.cookies.get(name):

@@ -38,11 +38,6 @@ class Assets:
             name: Asset(body, _TYPES[name], hashlib.sha256(body).hexdigest()[:12]) for name, body in bodies.items()
         }
 
-    @property
-    def tag(self) -> str:
-        """Changes with any of the files."""
-        return hashlib.sha256("".join(each.tag for each in self._assets.values()).encode()).hexdigest()[:8]
-
     def url(self, name: str) -> str:
         """Return the address of a file."""
         return f"/static/{self._assets[name].tag}/{name}"

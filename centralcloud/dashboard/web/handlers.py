@@ -1,7 +1,6 @@
 """The handlers: pages, their live updates, files."""
 
 import asyncio
-import secrets
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -47,8 +46,6 @@ class Handlers:
         self._assets = assets
         self._access: Access | None = None
         self._actions: ActionPages | None = None
-        #: Names this process: revisions of another one mean nothing here.
-        self._boot = f"{assets.tag}-{secrets.token_hex(4)}"
 
     def routes(self, access: Access, actions: ActionPages) -> list[web.RouteDef]:
         """Return the routes; `access` says how long a viewer may see what it sees."""
@@ -88,7 +85,7 @@ class Handlers:
             view.html(),
             live=f"/live?page={quote(address_of(key), safe='')}",
             revision=view.revision,
-            boot=self._boot,
+            boot=view.boot,
             state=state_of(snapshot),
             zone=key.zone,
             query=dict(key.query),
@@ -114,11 +111,12 @@ class Handlers:
         if found is None:
             return await self.unknown(request)
         key = view_key(found.page, {**dict(parse_qsl(query)), **found.values}, request.cookies)
-        same = request.query.get("boot") == self._boot
+        view = self._views.of(key)
+        same = request.query.get("boot") == view.boot
         revision = request.query.get("revision", "")
         known = int(revision) if same and revision.isdecimal() and len(revision) < 10 else 0
         is_welcome = self._access.welcome(request) if self._access else lambda: True
-        return await self._hub.serve(request, self._views.of(key), known, is_welcome)
+        return await self._hub.serve(request, view, known, is_welcome)
 
     async def asset(self, request: web.Request) -> web.StreamResponse:
         """Send a file. Its address changes with its content, so that browsers may keep it."""

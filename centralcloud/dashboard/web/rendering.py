@@ -1,6 +1,7 @@
 """Rendering: models become HTML by the templates of this package."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -75,4 +76,4 @@ def _visible(value: object) -> object:
 
 @pass_context
 def _moment(context: Context, at: Any) -> Markup:
-    return moment(at, context["zone"])
+    return moment(at, context["zone"], datetime.now(UTC))

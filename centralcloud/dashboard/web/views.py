@@ -5,6 +5,7 @@ are, a fragment is rendered once for each change.
 """
 
 import asyncio
+import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -43,12 +44,14 @@ class View:
 
     Attributes:
         revision: rises when a fragment changes.
+        boot: names this object. A view that is made anew for the same key counts its revisions anew.
     """
 
     def __init__(self, page: Page, key: ViewKey, renderer: Renderer, lookups: Lookups) -> None:
         self.page = page
         self.key = key
         self.revision = 0
+        self.boot = secrets.token_hex(8)
         self._zone = ZoneInfo(key.zone)
         self._renderer = renderer
         self._lookups = lookups

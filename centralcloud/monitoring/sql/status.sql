@@ -3,7 +3,7 @@ SELECT
     (
         SELECT coalesce(json_agg(json_build_object(
             'host', host, 'process', process, 'started_at', started_at, 'seen_at', seen_at,
-            'running', seen_at > now() - %(worker_seconds)s * interval '1 second'
+            'running', abs(extract(epoch FROM now() - seen_at)) < %(worker_seconds)s  -- later: of a clock that was ahead
         )
             ORDER BY worker_id), '[]') FROM public.ingest_workers
     ) AS workers,

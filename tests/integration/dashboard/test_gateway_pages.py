@@ -17,7 +17,7 @@ from support.waiting import eventually
 
 from centralcloud.dashboard.pages import gateway
 from centralcloud.dashboard.program import Dashboard
-from centralcloud.dashboard.sources.gateways import DAY, FILTERED_HOUR, FOUND_REQUESTS
+from centralcloud.dashboard.sources.gateways import DAY, FILTERED_HOUR, FOUND_REQUESTS, GATEWAYS
 from centralcloud.dashboard.sources.request import REQUEST
 from centralcloud.runtime.postgres.database import Database
 
@@ -71,6 +71,26 @@ def get(dashboard: Dashboard, path: str) -> tuple[int, str, str]:
             return answer.status, await answer.text(), answer.headers.get("Location", "")
 
     return asyncio.run(fetch())
+
+
+def test_the_rate_of_a_young_gateway_is_that_of_its_life(
+    database: Database, database_url: str, requests: dict[str, str]
+) -> None:
+    def seconds() -> float:
+        with database.transaction() as connection:
+            (found,) = GATEWAYS.read(connection)
+        return found.seconds
+
+    assert (seconds(), len(requests)) == (300, 3), "it has reported no state"
+    execute(
+        database_url,
+        "INSERT INTO instances (instance_id, applied_version) SELECT DISTINCT instance_id, 0 FROM routing_records",
+    )
+    assert seconds() == 60
+    execute(database_url, "UPDATE instances SET first_seen_at = now() - interval '90 seconds'")
+    assert 90 <= seconds() < 150
+    execute(database_url, "UPDATE instances SET first_seen_at = now() - interval '1 day'")
+    assert seconds() == 300
 
 
 def test_the_page_of_the_gateways_shows_how_requests_end(dashboard: Dashboard) -> None:

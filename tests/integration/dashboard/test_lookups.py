@@ -113,3 +113,15 @@ def test_an_outage_is_said_and_a_value_that_is_kept_is_still_given(proxy: TcpPro
                 await lookups.get(counted.lookup, "new")
 
         in_loop(database, use)
+
+
+def test_a_value_that_cannot_be_read_is_said(database: Database) -> None:
+    endless = Lookup(
+        "endless", lambda connection: connection.execute("SELECT 'infinity'::timestamptz").fetchone(), keep_seconds=1.0
+    )
+
+    async def ask() -> None:
+        with pytest.raises(LookupFailedError, match="a value cannot be read: timestamp too large"):
+            await Lookups(database).get(endless)
+
+    asyncio.run(ask())

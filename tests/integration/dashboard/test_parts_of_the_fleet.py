@@ -15,15 +15,18 @@ from centralcloud.dashboard.pages import activity, fleet, incidents
 from centralcloud.dashboard.reader.lookups import Lookups
 from centralcloud.dashboard.reader.snapshot import Snapshot
 from centralcloud.dashboard.sources.activity import ActionFilter, read_actions
+from centralcloud.dashboard.sources.fleet import FLEET
 from centralcloud.dashboard.sources.incidents import CAUSES, EXCLUSIONS, MODEL_VERSIONS, RECENT_FINDINGS, RUNS
 from centralcloud.dashboard.sources.instances import (
     INSTANCE_MODELS,
     INSTANCES,
     LETTERS,
+    WORKERS,
 )
 from centralcloud.dashboard.web.assets import Assets
 from centralcloud.dashboard.web.page import Page, PageContext
 from centralcloud.dashboard.web.rendering import Renderer
+from centralcloud.monitoring.status import fleet_status
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.store.operator_actions import Action, Operator, record_action
 
@@ -217,6 +220,20 @@ def test_the_pages_of_an_empty_database_say_so_and_have_no_empty_card(database: 
 def test_the_dashboard_role_reads_every_source_of_these_pages(server: str) -> None:
     with a_fleet(server) as some_fleet, Database(some_fleet.dashboard, application_name="tests") as database:
         assert len(dict(_read(database))) >= 15
+
+
+@pytest.mark.parametrize(("seen_at", "running"), [("-1 minute", 1), ("-1 hour", 0), ("1 minute", 1), ("1 hour", 0)])
+def test_a_daemon_that_was_seen_by_a_clock_far_ahead_does_not_count_as_running(
+    database: Database, connection: psycopg.Connection[Any], seen_at: str, running: int
+) -> None:
+    connection.execute(
+        "INSERT INTO ingest_workers (host, process, batch_size, seen_at) VALUES ('h', '1', 1, now() + %s::interval)",
+        (seen_at,),
+    )
+    workers = WORKERS.read(connection)
+    assert (FLEET.read(connection).workers, sum(each.is_running for each in workers)) == (running, running)
+    connection.commit()
+    assert fleet_status(database, measure_seconds=0.0)["workers"][0]["running"] == bool(running)
 
 
 def test_no_name_can_break_a_page(database: Database, database_url: str) -> None:

@@ -132,6 +132,27 @@ def test_a_part_that_may_not_be_read_leaves_the_others(database: Database, datab
     assert denied.reads == 1, "it is tried again after ten seconds"
 
 
+def test_a_part_that_cannot_be_read_any_more_is_not_shown_as_it_was(database: Database, database_url: str) -> None:
+    execute(database_url, "CREATE TABLE until (at timestamptz); INSERT INTO until VALUES (now())")
+    clock = Clock()
+    until = Counted(Tier.SECOND, lambda connection: connection.execute("SELECT at FROM until").fetchone())
+    other = Counted(Tier.SECOND)
+    reader = Reader(database, [until.source, other.source], clock=clock)
+    reader.run_once()
+    assert reader.snapshot.of(until.source) is not None
+    execute(database_url, "UPDATE until SET at = 'infinity'")
+    clock.now += 1
+    reader.run_once()
+    assert (reader.snapshot.of(until.source), reader.snapshot.of(other.source)) == (None, 1)
+    assert (reader.snapshot.outage, other.reads) == (None, 2)
+    problem = reader.snapshot.denied[until.source.name]
+    assert problem.reason == f"{until.source.name}: timestamp too large (after year 10K): 'infinity'"
+    execute(database_url, "UPDATE until SET at = now()")
+    clock.now += 11
+    reader.run_once()
+    assert (reader.snapshot.of(until.source) is None, dict(reader.snapshot.denied)) == (False, {})
+
+
 def test_a_schema_that_did_not_fit_for_long_is_read_again_within_seconds(database: Database) -> None:
     reader = Reader(database, [])
     waits = [reader._degrade(SchemaError("x")) for _ in range(20)]

@@ -17,6 +17,7 @@ from yarl import URL
 from centralcloud.dashboard.pages.registry import PAGES
 from centralcloud.dashboard.program import Dashboard
 from centralcloud.dashboard.web.page import Page
+from centralcloud.dashboard.web.views import _MOST_VIEWS
 from centralcloud.runtime.postgres.database import Database
 
 
@@ -158,6 +159,18 @@ def test_a_viewer_gets_the_state_and_what_its_page_lacks(dashboard: Dashboard) -
                 assert (await message(same))["fragments"] == {}
             async with a_viewer(dashboard, revision=str(first["revision"]), boot="of another process") as other:
                 assert (await message(other))["fragments"].keys() == first["fragments"].keys()
+
+    asyncio.run(watch())
+
+
+def test_a_page_whose_view_was_forgotten_gets_everything_when_it_connects_again(dashboard: Dashboard) -> None:
+    async def watch() -> None:
+        page = (await asyncio.to_thread(fetch, dashboard, "/"))[2]
+        boot = page.split('data-boot="')[1].split('"')[0]
+        for number in range(_MOST_VIEWS):  # others look at so many pages while this browser sleeps
+            await asyncio.to_thread(fetch, dashboard, f"/?model={number}")
+        async with a_viewer(dashboard, "/?zone=UTC", revision="50", boot=boot) as socket:
+            assert {"verdict", "banner"} <= (await message(socket))["fragments"].keys()
 
     asyncio.run(watch())
 

@@ -1,6 +1,6 @@
 -- The gateways that have answered within the last five minutes, with their requests of that time, and the version of the
 -- configuration that the newest plan of each names. Served by idx_routing_records_request_id, as in sum_requests.sql: the newest
--- 50,000 events at most; plans by their primary key.
+-- 50,000 events at most; plans and instances by their primary keys.
 WITH records AS MATERIALIZED (
     SELECT request_id, instance_id, attempt, outcome, created_at
     FROM public.routing_records
@@ -28,10 +28,13 @@ WITH records AS MATERIALIZED (
     FROM records
 )
 SELECT
-    gateway, requests, last_at, covered.seconds,
+    gateway, requests, last_at,
+    -- Less for a gateway that is younger, too; a few requests of its first seconds are not yet a rate.
+    least(covered.seconds, greatest(60, coalesce(extract(epoch FROM now() - i.first_seen_at), 300)))::double precision AS seconds,
     CASE WHEN jsonb_typeof(p.plan -> 'config_version') = 'number' THEN (p.plan ->> 'config_version')::numeric::bigint END AS config_version
 FROM answering
 CROSS JOIN covered
 LEFT JOIN public.request_plans AS p ON p.request_id = answering.newest
+LEFT JOIN public.instances AS i ON i.instance_id = answering.gateway
 ORDER BY requests DESC, gateway
 LIMIT 500;

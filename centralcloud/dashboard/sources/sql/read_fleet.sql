@@ -19,7 +19,10 @@ SELECT
     (SELECT count(*) FROM behind)::integer AS behind,
     (SELECT instance_id FROM behind ORDER BY applied_version, instance_id LIMIT 1) AS furthest_behind,
     newest.version - (SELECT min(applied_version) FROM behind) AS versions_behind,
-    (SELECT count(*) FROM public.ingest_workers WHERE seen_at > now() - %(worker_seconds)s * interval '1 second')::integer AS workers,
+    (
+        SELECT count(*) FROM public.ingest_workers
+        WHERE abs(extract(epoch FROM now() - seen_at)) < %(worker_seconds)s  -- a later time is that of a clock that was ahead
+    )::integer AS workers,
     (SELECT max(seen_at) FROM public.ingest_workers) AS worker_seen_at,
     (SELECT coalesce(sum(number), 0) FROM letters)::bigint AS dead_letters,
     (SELECT coalesce(sum(new), 0) FROM letters)::bigint AS new_dead_letters,

@@ -209,6 +209,23 @@ def test_a_session_ends_after_eight_hours(browser: Browser) -> None:
     assert browser.get("/scores").status == 303
 
 
+@pytest.mark.parametrize(
+    ("content_type", "status"),
+    [
+        ("multipart/form-data", 415),
+        ("multipart/form-data; boundary=b", 415),
+        ("text/plain", 415),
+        ("application/json", 415),
+        ("application/x-www-form-urlencoded; charset=nothing", 400),
+        ("application/x-www-form-urlencoded; charset=base64", 400),
+    ],
+)
+def test_a_form_that_no_browser_sends_is_refused_in_one_line(content_type: str, status: int, browser: Browser) -> None:
+    answer = browser.post("/login", {"name": "ada", "password": PASSWORD}, {"Content-Type": content_type})
+    assert (answer.status, answer.text.count("\n")) == (status, 1)
+    assert not browser.cookies
+
+
 def test_a_logout_needs_the_token_and_ends_the_session(browser: Browser) -> None:
     browser.log_in("vera")
     before = dict(browser.cookies)

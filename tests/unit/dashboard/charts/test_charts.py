@@ -246,6 +246,13 @@ def test_the_narrow_timeline_has_the_last_twelve_hours() -> None:
     assert rows(markup)[1] == ["new", "▲ Low success rate", "29 Nov 06:20", "still open"]
 
 
+def test_a_timeline_is_in_the_viewers_zone_in_its_titles_and_its_table() -> None:
+    lanes = [charts.Lane("m", [charts.Bar(NOW - 2 * HOUR, NOW - HOUR, "good", "Slow")])]
+    markup = charts.timeline(lanes, start=NOW - 30 * HOUR, end=NOW, label="x", zone=ZURICH)
+    assert rows(markup)[0][2:] == ["30 Nov 01:20", "30 Nov 02:20"]
+    assert titles(drawing(markup, "wide")) == ["m: Slow, 30 Nov 01:20 to 30 Nov 02:20"]
+
+
 def test_incidents_of_one_subject_that_overlap_stand_below_one_another() -> None:
     bars = [
         charts.Bar(NOW - 5 * HOUR, NOW - 2 * HOUR, "look", "a"),

@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
+
 from centralcloud.dashboard.pages.incident_timeline import draw_timeline
 from centralcloud.dashboard.pages.incidents import (
     closed_incidents,
@@ -48,7 +50,17 @@ def test_news_and_findings_that_are_avoided_already_do_not_count_as_incidents() 
         [],
     )
     assert (found.state, found.number, found.oldest_at) == ("bad", 2, NOW - timedelta(hours=3))
-    assert (found.worst, found.avoided, found.news) == ("Slow: m for complex tasks", 1, 1)
+    assert (found.worst, found.small, found.news) == ("Slow: m for complex tasks", 1, 1)
+
+
+def test_small_findings_that_concern_much_together_are_not_no_incident() -> None:
+    few, many = ([_finding(number, share=0.009) for number in range(count)] for count in (5, 6))
+    assert [(found.state, found.small) for found in (headline(few, []), headline(many, []))] == [
+        ("good", 5),
+        ("look", 6),
+    ]
+    assert headline(many, []).together == pytest.approx(0.054)
+    assert headline([_finding(number, share=0.009) for number in range(30)], []).state == "bad"
 
 
 def test_without_an_open_incident_it_says_when_the_last_one_was_closed() -> None:

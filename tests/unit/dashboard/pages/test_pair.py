@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from centralcloud.dashboard.pages.overview import shares
 from centralcloud.dashboard.pages.pair import commands, heading, share
 from centralcloud.dashboard.pages.pair_history import events, score_history
 from centralcloud.dashboard.pages.pair_reasons import reasons, rule_rows
@@ -151,6 +152,15 @@ def test_the_band_of_a_rule_without_intervals_is_borrowed_and_said_so() -> None:
     assert "<td>4.20</td>" in str(history.chart), "5 x the lower end of the 90% Wilson interval of 90 of 100"
 
 
+def test_the_shares_of_the_overview_are_those_of_its_viewer() -> None:
+    traffic = (PairTraffic(NOW, "a", "simple", 50, 50, 0), PairTraffic(NOW, "a", "medium", 50, 50, 0))
+    for zone, time in (("Asia/Kolkata", "17:30"), ("UTC", "12:00"), ("Asia/Kolkata", "17:30")):
+        for complexity in ("simple", "medium"):
+            shown = shares(traffic, complexity, NOW, ZoneInfo(zone))
+            assert shown.complexity == complexity
+            assert f"<td>30 Nov {time}</td>" in str(shown.chart)
+
+
 def test_the_share_of_traffic_is_that_of_the_newest_part_of_the_day() -> None:
     early = NOW - timedelta(hours=1)
     traffic = [
@@ -160,6 +170,7 @@ def test_the_share_of_traffic_is_that_of_the_newest_part_of_the_day() -> None:
         PairTraffic(NOW, "b", "simple", 3, 3, 0),
         PairTraffic(NOW, "b", "complex", 99, 99, 0),
     ]
-    shown = share(traffic, "a", "simple", NOW)
+    shown = share(traffic, "a", "simple", NOW, ZoneInfo("Asia/Kolkata"))
     assert (shown.now, shown.decisions) == (0.25, 51)
-    assert share(traffic, "a", "medium", NOW).chart is None
+    assert "<td>30 Nov 17:30</td>" in str(shown.chart), "in the viewer's zone"
+    assert share(traffic, "a", "medium", NOW, ZoneInfo("UTC")).chart is None

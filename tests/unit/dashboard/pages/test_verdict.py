@@ -93,6 +93,29 @@ def test_a_fleet_without_outcomes_is_not_healthy() -> None:
     assert stopped.command == "centralcloud run"
 
 
+def test_many_small_findings_of_one_kind_are_one_signal() -> None:
+    small = [a_finding(finding_id=number, traffic_share=0.0094) for number in range(15)]
+    found = verdict_of(findings=(*small, a_finding(kind="slow", traffic_share=0.009)))
+    assert [(each.state, each.title, each.text, each.url) for each in found.signals] == [
+        (
+            "look",
+            "Low success rate",
+            "15 findings concern less than 1% of the traffic each, and 14.1% together.",
+            "/incidents",
+        )
+    ]
+    assert verdict_of(findings=small[:5]).state == "good"
+    assert verdict_of(findings=2 * small).state == "bad"
+    news = [a_finding(kind="newcomer", traffic_share=0.009) for _ in range(50)]
+    assert verdict_of(findings=news).state == "good"
+
+
+def test_a_daemon_that_was_seen_later_than_now_has_not_been_gone_for_zero_seconds() -> None:
+    found = verdict_of(fleet=a_fleet(workers=0, worker_seen_at=NOW + timedelta(hours=1)))
+    assert found.signals[0].text == "Nothing is ingested."
+    assert found.signals[0].at is None
+
+
 @pytest.mark.parametrize(
     ("values", "state", "title"),
     [

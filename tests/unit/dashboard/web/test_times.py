@@ -5,7 +5,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from centralcloud.dashboard.web.times import fill_times, moment, relative, since
+from centralcloud.dashboard.actions.reach import at
+from centralcloud.dashboard.web.times import fill_times, full, moment, relative, since
 
 NOW = datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -31,5 +32,18 @@ def test_a_kept_fragment_gets_its_ages_when_it_is_sent() -> None:
 
 
 def test_a_moment_is_in_the_viewers_zone() -> None:
-    assert ">29 Mar 03:30</time>" in moment(NOW, BERLIN)
-    assert ">29 Mar 01:30</time>" in moment(NOW, ZoneInfo("UTC"))
+    assert ">29 Mar 03:30</time>" in moment(NOW, BERLIN, NOW)
+    assert ">29 Mar 01:30</time>" in moment(NOW, ZoneInfo("UTC"), NOW)
+
+
+def test_a_time_that_is_far_away_has_its_year() -> None:
+    later = NOW + timedelta(days=200)
+    assert f">{later.astimezone(BERLIN):%d %b %Y %H:%M}</time>" in moment(later, BERLIN, NOW)
+    assert f">{later.astimezone(BERLIN):%d %b %H:%M}</time>" in moment(later, BERLIN, later - timedelta(days=170))
+
+
+def test_the_last_time_of_all_is_shown_in_every_zone() -> None:
+    last = datetime(9999, 12, 31, 23, 59, tzinfo=UTC)
+    assert ">31 Dec 9999 23:59</time>" in moment(last, ZoneInfo("Asia/Tokyo"), NOW)
+    assert full(last, ZoneInfo("Asia/Tokyo")) == "9999-12-31 23:59:00 UTC"
+    assert at(last, ZoneInfo("Asia/Tokyo")) == "31 Dec 9999 23:59 UTC"
