@@ -40,6 +40,20 @@ class ModelChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NewVersion:
+    """An id that the newest answers of a model name, and that does not count as its version yet.
+
+    Attributes:
+        after_slice: the first of these answers arrived after this slice.
+        instances: those whose newest answer names it.
+    """
+
+    version: str
+    after_slice: int
+    instances: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sums:
     """The sums of one pair in one slice. Blameless failures (kind caller or policy) are counted in `blameless` only.
 
@@ -86,6 +100,7 @@ class Evidence:
             learned: the age of evidence is counted in them, and must not change when a model is retired.
         reported: the score that instances last reported for each pair, 0.0 to 5.0.
         changes: of the model of each pair, as they were told of late, oldest first.
+        new_versions: of the model of each pair, oldest first.
         excluded: the instances whose evidence is left out.
         tasks: the part of it that came with a task type.
     """
@@ -95,6 +110,7 @@ class Evidence:
         self.opened_at: list[datetime] = []
         self.reported: dict[Pair, float] = {}
         self.changes: Mapping[Pair, Sequence[ModelChange]] = {}
+        self.new_versions: Mapping[Pair, Sequence[NewVersion]] = {}
         self.excluded = frozenset(excluded)
         self._pairs: dict[Pair, int] = {}
         self._listed: list[Pair] = []
@@ -178,7 +194,7 @@ class Evidence:
         earlier = Evidence(excluded=self.excluded)
         size = self.position_after(slice_no)
         earlier.slices, earlier.opened_at = self.slices[:size], self.opened_at[:size]
-        earlier.changes = self.changes
+        earlier.changes, earlier.new_versions = self.changes, self.new_versions
         earlier.reported, earlier._pairs, earlier._running = self.reported, dict(self._pairs), self._running
         earlier._first_slices = self._first_slices[:]
         earlier.fleet = self.fleet[: size + 1]

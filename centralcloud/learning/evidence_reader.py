@@ -7,7 +7,16 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 
-from centralcloud.learning.evidence import FIELDS, RECENT_SLICES, Evidence, ModelChange, Pair, RecentOutcomes, Sums
+from centralcloud.learning.evidence import (
+    FIELDS,
+    RECENT_SLICES,
+    Evidence,
+    ModelChange,
+    NewVersion,
+    Pair,
+    RecentOutcomes,
+    Sums,
+)
 from centralcloud.learning.task_evidence import TaskEvidence
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.query import Query
@@ -81,6 +90,7 @@ class EvidenceReader:
         excluded: Iterable[str],
         reported: dict[Pair, float],
         changes: Mapping[Pair, Sequence[ModelChange]] | None = None,
+        new_versions: Mapping[Pair, Sequence[NewVersion]] | None = None,
     ) -> Evidence:
         """Return the evidence of `pairs` through a slice (None: also the open one), without that of `excluded` instances.
 
@@ -88,7 +98,7 @@ class EvidenceReader:
             history: identifies the history of the database, read in the transaction of `connection`.
             generation: that of the evidence in this history.
             pairs: the pairs whose sums are read.
-            reported, changes: kept in the evidence, for rules.
+            reported, changes, new_versions: kept in the evidence, for rules.
         """
         if history != self._history:
             if self._kept:
@@ -104,7 +114,7 @@ class EvidenceReader:
         if through_slice is None or not evidence.slices or evidence.slices[-1] < through_slice:
             _read_on(connection, evidence, through_slice, self._pairs)
         evidence.reported = reported
-        evidence.changes = changes or {}
+        evidence.changes, evidence.new_versions = changes or {}, new_versions or {}
         self._kept[key] = evidence
         return evidence
 

@@ -12,7 +12,7 @@ from centralcloud.contracts import CentralCloudError
 from centralcloud.learning.current_scores import CurrentScore, read_current_scores
 from centralcloud.learning.evidence import Evidence, Pair
 from centralcloud.learning.evidence_reader import EvidenceReader
-from centralcloud.learning.model_changes import read_model_changes
+from centralcloud.learning.model_changes import read_model_changes, read_new_versions
 from centralcloud.learning.rule import Quarantine, Rule, RuleResult
 from centralcloud.learning.rule_scores import RuleScore, read_rule_scores
 from centralcloud.learning.safety import invalid_fields
@@ -113,6 +113,7 @@ def read_run_input(
     reported = {each.pair: each.last_reported_score for each in current if each.last_reported_score is not None}
     recent = reader.recent(connection, through_slice, pairs=known)
     changes = read_model_changes(connection, known)
+    new_versions = read_new_versions(connection, known)
     by_rule = {}
     for rule in settings.rules:
         excluded, failure = _call(rule, partial(rule.exclude, recent), list[Quarantine]())
@@ -125,6 +126,7 @@ def read_run_input(
             excluded=[instance.instance_id for instance in excluded],
             reported=reported,
             changes=changes,
+            new_versions=new_versions,
         )
         scores = {pair: score for pair, score in stored.get(rule.name, {}).items() if pair in known}
         by_rule[rule.name] = RuleInput(scores, excluded, evidence, failure)

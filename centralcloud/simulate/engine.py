@@ -177,7 +177,7 @@ class _Simulation:
         memory.add_slice(self._mail.arrived(event), tick_begin)
         excluded = frozenset(found.instance_id for found in self._rule.exclude(memory.recent()))
         evidence = memory.without(excluded)
-        evidence.changes = self._told.changes
+        evidence.changes, evidence.new_versions = self._told.changes, self._told.new_versions
         deciding = time.perf_counter()
         result = self._rule.evaluate(evidence, self._states)
         self._result.rule_seconds += time.perf_counter() - deciding

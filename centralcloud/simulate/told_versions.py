@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from centralcloud.learning.evidence import ModelChange, Pair
+from centralcloud.learning.evidence import ModelChange, NewVersion, Pair
 from centralcloud.learning.model_versions import OF_FLEET, OF_INSTANCE
 from centralcloud.runtime.arrays import Integers
 from centralcloud.simulate.ground_truth import GroundTruth
@@ -15,10 +15,12 @@ class ToldVersions:
 
     Attributes:
         changes: of each pair, as a rule gets them.
+        new_versions: of each pair, that outcomes name and that do not count yet.
     """
 
     def __init__(self, ground_truth: GroundTruth) -> None:
         self.changes: dict[Pair, list[ModelChange]] = {}
+        self.new_versions: dict[Pair, list[NewVersion]] = {}
         self._pairs = ground_truth.pairs
         self._models = {name: number for number, name in enumerate(ground_truth.models)}
         self._complexities = ground_truth.complexities
@@ -30,6 +32,7 @@ class ToldVersions:
     def begin(self, phase: Phase, after_slice: int) -> None:
         """Begin a phase behind slice `after_slice`. The first phase tells nothing: nothing was known before it."""
         self._counts.clear()
+        self.new_versions.clear()
         self._after_slice = after_slice
         for model, known in self._known.items():
             served = phase.serve.get(model, {})
@@ -46,6 +49,9 @@ class ToldVersions:
             counts += np.bincount(tasks.instance[tasks.model == self._models[model]], minlength=self._instances)
             if counts.max() >= OF_INSTANCE or counts.sum() >= OF_FLEET:
                 self._notice(model)
+            elif counts.any():
+                new = NewVersion(version=self._known[model][-1], after_slice=self._after_slice)
+                self.new_versions |= {pair: [new] for pair in self._pairs if pair[0] == model}
 
     def _notice(self, model: str) -> None:
         del self._counts[model]
@@ -56,4 +62,5 @@ class ToldVersions:
         )
         for pair in self._pairs:
             if pair[0] == model:
+                self.new_versions.pop(pair, None)
                 self.changes.setdefault(pair, []).append(change)

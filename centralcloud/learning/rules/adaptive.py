@@ -42,7 +42,13 @@ from centralcloud.learning.rules.shrinkage import (
 )
 from centralcloud.learning.rules.suspicion import Suspicion, suspect_rises
 from centralcloud.learning.rules.task_types import add_task_scores, recompute_task_scores
-from centralcloud.learning.rules.told_changes import apply_changes, sentence_of
+from centralcloud.learning.rules.told_changes import (
+    apply_changes,
+    note_new_versions,
+    reason_of,
+    sentence_of,
+    told_of,
+)
 from centralcloud.runtime.arrays import Booleans, Floats, Integers, np
 from centralcloud.runtime.wording import apart, counted, decimals
 
@@ -126,7 +132,7 @@ class AdaptiveRule:
         if not pairs:
             return result
         before = [read_state(states.get(pair, RuleState()), evidence) for pair in pairs]
-        past = apply_changes(before, evidence)
+        past, since = note_new_versions(apply_changes(before, evidence), evidence)
         starts = np.array([evidence.position_after(each.state.evidence_from) for each in past], dtype=np.int64)
         dispersion = _dispersion(evidence, starts)
         split = find_changes(evidence, starts, dispersion)
@@ -140,7 +146,7 @@ class AdaptiveRule:
         leaders = leaders_of(pairs, estimates.utility)
         goal, fallen = _goals(estimates, leaders), _fallen(estimates, leaders, now)
         rose = np.array([_rose(state) for state in now])
-        suspicion = suspect_rises(evidence, starts, dispersion, goal, rose)
+        suspicion = suspect_rises(evidence, starts, dispersion, goal, rose, told_of(now, since, starts))
         probes = probe_shares(evidence, goal - estimates.mean, fallen, suspicion)
         window = _Window(evidence, starts, priors, estimates, probes, suspicion)
         for column, pair in enumerate(pairs):
@@ -254,7 +260,7 @@ class _Window:
                 probe_share,
                 window_start,
                 state,
-                self._suspicion_of(column),
+                self._suspicion_of(column, state),
                 evidence.excluded,
             ),
             confidence=round(1 - (high_95 - low_95), 4),
@@ -284,12 +290,14 @@ class _Window:
         source = self._priors.sources[column]
         return f", prior {prior:.2f} worth {counted(round(worth), 'outcome')}" + (f", from {source}" if source else "")
 
-    def _suspicion_of(self, column: int) -> str:
+    def _suspicion_of(self, column: int, state: RuleState) -> str:
         """Return the words for the suspicion that the pair in `column` has become as good as the leader; "" without one."""
         suspicion = self._suspicion
         if not suspicion.suspected[column]:
             return ""
-        since = self._evidence.opened_at[int(suspicion.position[column])]
+        since = self._evidence.opened_at[min(int(suspicion.position[column]), self._evidence.size - 1)]
+        if suspicion.told[column]:
+            return f"; a rise is suspected, because {reason_of(state, since)}"
         if suspicion.followed[column]:
             return f"; a rise is suspected, because its model rose for other tasks at {since:%Y-%m-%d %H:%M} UTC"
         whose = "the outcomes of all its complexities" if suspicion.whole_model[column] else "its outcomes"

@@ -68,6 +68,8 @@ def state_of(payload: dict[str, Any]) -> RuleState:
 
 
 def _earlier_boundaries(payload: dict[str, Any]) -> Iterator[int]:
+    if "named" in payload:
+        yield payload["named"][1]
     for name in ("before", "before_told"):
         if name in payload:
             yield payload[name].get("after_slice", 0)

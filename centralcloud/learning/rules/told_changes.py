@@ -1,15 +1,21 @@
-"""Changes of a model that its provider or an operator told: the pair begins anew, with its old estimate as a weak prior."""
+"""Changes of a model that its provider or an operator told: the pair begins anew, with its old estimate as a weak prior.
+
+Also the ids that answers name and that do not count yet: each is a reason to suspect a rise.
+"""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from centralcloud.learning.evidence import RECENT_SLICES, Evidence, ModelChange, Pair
 from centralcloud.learning.rule import RuleState
 from centralcloud.learning.rules.alarm_log import PROVISIONAL_KEYS, Past, state_of
+from centralcloud.learning.rules.suspicion import Told
+from centralcloud.runtime.arrays import Integers, np
 from centralcloud.runtime.wording import counted
 
-#: The estimate of the former version counts like so many outcomes of the new one. With 4, a trailer that has become the best
-#: is found later than without being told.
+#: The estimate of the former version counts like so many outcomes of the new one. From 0.3 to 4, the regret of a trailer
+#: that has become the best differs by less than 0.1 points.
 PRIOR_WORTH: Final = 1.0
 #: The prior of an old estimate whose parts do not name one: its mean, and how many outcomes it counts like.
 _NO_PRIOR: Final = (0.5, 2.0)
@@ -20,6 +26,43 @@ _NO_PRIOR: Final = (0.5, 2.0)
 #                an operator told it), and the instance that told it (null: all, or an operator)
 #   prior        the old mean, and how many outcomes it counts like
 #   before_told  the state before the change: a payload with its evidence_from as "after_slice"
+#   named        the newest id that an answer has named before it counted, and the slice after which the first one did: it
+#                stays when the id does not, so that ids that alternate make their pair suspected once
+
+
+def note_new_versions(past: Sequence[Past], evidence: Evidence) -> tuple[list[Past], Integers]:
+    """Note the ids that answers name and that do not count yet.
+
+    Returns:
+        The pairs with their notes, and for each the position since which answers name such an id; -1 where none does.
+    """
+    since = np.full(len(past), -1, dtype=np.int64)
+    noted = list(past)
+    for column, pair in enumerate(evidence.pairs) if evidence.new_versions else ():
+        found = [
+            each
+            for each in evidence.new_versions.get(pair, ())
+            if not each.instances or not each.instances <= evidence.excluded
+        ]
+        if not found:
+            continue
+        state = past[column].state
+        version, after_slice = state.payload.get("named", (None, 0))
+        if version != found[-1].version:
+            version, after_slice = found[-1].version, found[-1].after_slice
+            payload = {**state.payload, "after_slice": state.evidence_from, "named": [version, after_slice]}
+            noted[column] = past[column]._replace(state=state_of(payload))
+        since[column] = evidence.position_after(after_slice)
+    return noted, since
+
+
+def told_of(states: Sequence[RuleState], since: Integers, starts: Integers) -> Told:
+    """Return where a version was told: where the window began with its change, or where its id was named first, `since`."""
+    former = np.full(len(states), np.nan)
+    for column, state in enumerate(states):
+        if "changed" in state.payload and "prior" in state.payload:
+            former[column] = state.payload["prior"][0]
+    return Told(np.where(np.isnan(former), since, starts), former)
 
 
 def apply_changes(past: Sequence[Past], evidence: Evidence) -> list[Past]:
@@ -99,3 +142,10 @@ def sentence_of(state: RuleState) -> str:
     return f"; {what}" + (
         f": its mean before, {prior[0]:.3f}, counts like {counted(round(prior[1]), 'outcome')}" if prior else ""
     )
+
+
+def reason_of(state: RuleState, since: datetime) -> str:
+    """Return the words for why a rise is suspected since another version was told."""
+    if "changed" in state.payload:
+        return "its model changed then"
+    return f"answers name {state.payload['named'][0]} since {since:%Y-%m-%d %H:%M} UTC"

@@ -16,6 +16,7 @@ from centralcloud.administration.models import UnknownModelError, rename_model
 from centralcloud.administration.score_audit import audit_scores
 from centralcloud.administration.verification import verify
 from centralcloud.learning.learner import Learner
+from centralcloud.learning.model_changes import read_new_versions
 from centralcloud.learning.rules import AdaptiveRule
 from centralcloud.monitoring.finding_detector import FindingDetector
 from centralcloud.runtime.postgres.database import Database
@@ -151,3 +152,74 @@ def test_a_renamed_model_keeps_its_versions(database: Database, database_url: st
     ingest(database, database_url, answers(*[NEW] * 20, model="n"))
     learner.learn()
     assert execute(database_url, CHANGES) == [("n", "i-1", OLD, NEW)]
+
+
+REASONS = "SELECT reason FROM rule_scores WHERE model_name = 'm'"
+SUSPECTED = f"a rise is suspected, because answers name {NEW} since"
+
+
+@pytest.fixture
+def trailer(database: Database, database_url: str, learner: Learner) -> str:
+    """Learn a model that trails another one far behind; return its name."""
+    for _ in range(2):
+        ingest(database, database_url, answers(*[OLD] * 40, outcome="failure") + answers(*["x"] * 60, model="n"))
+        learner.learn()
+    return "m"
+
+
+def test_the_first_answer_with_another_id_has_a_trailer_probed_and_an_id_that_comes_back_does_not(
+    database: Database, database_url: str, learner: Learner, trailer: str
+) -> None:
+    assert SUSPECTED not in execute(database_url, REASONS)[0][0]
+    ingest(database, database_url, answers(NEW, model=trailer))
+    learner.learn()
+    assert execute(database_url, CHANGES) == []
+    assert SUSPECTED in execute(database_url, REASONS)[0][0]
+    assert execute(database_url, "SELECT probe_share > 0.02 FROM rule_scores WHERE model_name = 'm'") == [(True,)]
+    for version in (OLD, NEW):
+        ingest(database, database_url, answers(version, version, outcome="failure"))
+        learner.learn()
+        assert "suspected" not in execute(database_url, REASONS)[0][0]
+    assert audit_scores(database, [AdaptiveRule()]).differences == []
+
+
+@pytest.mark.parametrize("known", [(OLD, NEW, OLD, "m-3"), (NEW, OLD, NEW)])
+def test_ids_that_alternate_have_no_trailer_probed(
+    database: Database, database_url: str, learner: Learner, trailer: str, known: tuple[str, ...]
+) -> None:
+    ingest(database, database_url, answers(*known, model=trailer))
+    learner.learn()
+    assert SUSPECTED not in execute(database_url, REASONS)[0][0]
+    assert execute(database_url, "SELECT count(*) FROM rule_scores WHERE state_payload ? 'named'") == [(0,)]
+    assert execute(database_url, "SELECT max(switches) FROM model_versions") == [(3,)]
+    FindingDetector(database).run_once()
+    assert len(execute(database_url, FINDINGS, ("alternating_versions",))) == 1
+
+
+def test_an_id_that_counts_or_has_counted_before_is_not_new(
+    database: Database, database_url: str, learner: Learner, trailer: str
+) -> None:
+    pair = (trailer, "complex")
+    ingest(database, database_url, answers(OLD, model=trailer, instance_id="i-2") + answers(*[NEW] * 10, model=trailer))
+    learner.learn()
+    with database.transaction() as connection:
+        ((new,),) = read_new_versions(connection, [pair, ("n", "complex")]).values()
+    assert (new.version, new.instances) == (NEW, {"i-1"})
+    for version in (NEW, OLD):
+        for count in (15, 35):
+            ingest(database, database_url, answers(*[version] * count, model=trailer))
+            learner.learn()
+            with database.transaction() as connection:
+                assert read_new_versions(connection, [pair]) == {}, (version, count)
+    assert execute(database_url, CHANGES) == [("m", "i-1", OLD, NEW)]
+
+
+def test_the_id_with_which_another_instance_begins_is_not_new_once_it_counts_there(
+    database: Database, database_url: str, learner: Learner, trailer: str
+) -> None:
+    for count, pairs in ((19, 1), (1, 0)):
+        ingest(database, database_url, answers(*[NEW] * count, model=trailer, instance_id="i-2"))
+        learner.learn()
+        with database.transaction() as connection:
+            assert len(read_new_versions(connection, [(trailer, "complex")])) == pairs
+    assert execute(database_url, CHANGES) == []

@@ -19,7 +19,7 @@ COMPLEXITIES = ("simple", "medium", "complex")
 def suspicion(evidence: Evidence, ratios: dict[Pair, float]) -> Suspicion:
     ratio = np.array([ratios.get(pair, 0.0) for pair in evidence.pairs])
     no = np.zeros(len(ratio), bool)
-    return Suspicion(ratio, ratio > math.exp(2), np.zeros(len(ratio), np.int64), no, no)
+    return Suspicion(ratio, ratio > math.exp(2), np.zeros(len(ratio), np.int64), no, no, no)
 
 
 def shares(

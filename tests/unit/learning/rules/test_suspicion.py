@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.adaptive_by_hand import Slice, boundaries, evidence_of, of, rise_log_ratio
 
-from centralcloud.learning.rules.suspicion import Suspicion, suspect_rises
+from centralcloud.learning.evidence import Evidence
+from centralcloud.learning.rules.suspicion import Suspicion, Told, suspect_rises
 
 PAIR = ("m", "simple")
 COMPLEXITIES = ("simple", "medium", "complex")
@@ -171,3 +172,54 @@ def test_a_complexity_is_suspected_when_its_model_rose_in_another_one() -> None:
             assert (found.ratio[at], found.position[at]) == (pytest.approx(50), 10)
             assert found.followed[at]
             assert not suspect_rises(evidence, starts, np.ones(len(starts)), goal).suspected[at]
+
+
+def told_of(evidence: Evidence, since: int, former: float = math.nan) -> Told:
+    """Return that another version of `PAIR` was told from `since` on, and of no other pair."""
+    mine = np.array([pair == PAIR for pair in evidence.pairs])
+    return Told(np.where(mine, since, -1), np.where(mine, former, math.nan))
+
+
+@pytest.mark.parametrize(("since", "suspected"), [((0, 0), True), ((1, 1), True), ((2, 0), False), ((9, 0), False)])
+def test_where_answers_name_another_version_a_rise_is_as_likely_as_not(since: tuple[int, int], suspected: bool) -> None:
+    """Before it counts, the rate as it was is that of the outcomes before it. Failures end the suspicion."""
+    slices: list[Slice] = [{**REST, PAIR: of(4, 0)}] * 10 + [{**REST, PAIR: of(*since)}]
+    evidence = evidence_of(slices)
+    starts, ones = np.zeros(2, dtype=np.int64), np.ones(2)
+    goal = np.array([0.9 if pair == PAIR else math.nan for pair in evidence.pairs])
+    found, at = (
+        suspect_rises(evidence, starts, ones, goal, told=told_of(evidence, 10)),
+        evidence.pairs.index(PAIR),
+    )
+    assert found.suspected.tolist() == [suspected and pair == PAIR for pair in evidence.pairs]
+    if since == (0, 0):
+        assert (found.ratio[at], found.position[at], found.told[at]) == (pytest.approx(50), 10, True)
+        assert not suspect_rises(evidence, starts, ones, goal).suspected[at]
+
+
+@pytest.mark.parametrize(
+    ("since", "suspected"), [((0, 0), True), ((3, 3), True), ((9, 8), True), ((2, 0), False), ((10, 8), False)]
+)
+def test_a_version_that_counts_is_suspected_until_it_has_ten_outcomes(since: tuple[int, int], suspected: bool) -> None:
+    """Its window begins with it: the rate as it was is the mean of the version before."""
+    slices: list[Slice] = [{**REST, PAIR: of(4, 1)}] * 10 + [{**REST, PAIR: of(*since)}]
+    evidence = evidence_of(slices)
+    goal = np.array([0.9 if pair == PAIR else math.nan for pair in evidence.pairs])
+    starts = np.where(np.isnan(goal), 0, 10)
+    found, at = (
+        suspect_rises(evidence, starts, np.ones(2), goal, told=told_of(evidence, 10, 0.25)),
+        evidence.pairs.index(PAIR),
+    )
+    assert found.suspected[at] == suspected
+    expected = 50 * (0.9 / 0.25) ** since[1] * (0.1 / 0.75) ** (since[0] - since[1])
+    if suspected:
+        assert found.ratio[at] == pytest.approx(expected)
+
+
+def test_a_new_version_of_a_model_that_is_close_to_the_leader_is_not_suspected() -> None:
+    evidence = evidence_of([{**REST, PAIR: of(4, 3)}] * 10)
+    goal = np.array([0.84 if pair == PAIR else math.nan for pair in evidence.pairs])
+    for former in (math.nan, 0.75):
+        starts = np.where(np.isnan(goal) | math.isnan(former), 0, 10)
+        told = told_of(evidence, 10, former)
+        assert not suspect_rises(evidence, starts, np.ones(2), goal, told=told).suspected.any()
