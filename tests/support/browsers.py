@@ -73,7 +73,7 @@ def start_dashboard(
     )
 
 
-#: Of a page that was left while its socket was opening.
+#: The complaint about a page that was left while its socket was opening.
 _LEFT_EARLY = "WebSocket is closed before the connection is established"
 
 
