@@ -27,8 +27,8 @@ _DRAW_SHARPENING: Final = 2.0
 _DRAW_OUTCOMES: Final = 50.0
 #: A mean of the log-odds of models is shrunk to the one it refines, which weighs as much as one rate that is known well.
 _SHRINKAGE: Final = 1.0
-#: To begin with, the variances of distances within models and between them are equal: both are 1/2, as if from one model that
-#: is known well at three complexities (six ordered pairs of them).
+#: To begin with, the variances of distances within models and between them are equal: both are 1/2, as if from one model
+#: that is known well at three complexities (six ordered pairs of them).
 _FIRST_VARIANCE: Final = 6 * 0.5
 #: No prediction is more extreme: the next version of a model may break what never failed.
 LEAST_RATE: Final = 0.02
@@ -100,8 +100,9 @@ def predict_pairs(pairs: Sequence[Pair], reward: Floats, outcomes: Floats) -> Fl
     """Predict the success rate of each pair from the other complexities of its model and the other models at its complexity.
 
     On the scale of log-odds, a prediction is the mean of the other models at this complexity, plus the mean distance of this
-    model from the other models at its other complexities. The pair's own outcomes have no part in it. Without any outcome
-    of other pairs it is 0.5.
+    model from the other models at its other complexities, shrunk as far as models differ from complexity to complexity. The
+    pair's own outcomes have no part in it, except by that shrinkage, which all pairs share. Without any outcome of other
+    pairs it is 0.5.
     """
     model, complexity = (_numbers([pair[part] for pair in pairs]) for part in range(2))
     log_odds = np.log((reward + 1) / (outcomes - reward + 1))
