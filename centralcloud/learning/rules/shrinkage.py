@@ -5,6 +5,7 @@ what others predict for it (docs/explanation/learning.md, step 2). All arrays ar
 to 1, each 0 or 1 if outcomes are not graded.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -24,8 +25,11 @@ _KNOWN_OUTCOMES: Final = 4.0
 #: Routers draw as if known pairs had up to three times as many outcomes: they then try what is clearly worse less often.
 _DRAW_SHARPENING: Final = 2.0
 _DRAW_OUTCOMES: Final = 50.0
-#: Each mean of log-odds is shrunk to the one it refines, which weighs as much as one rate that is known well.
+#: A mean of the log-odds of models is shrunk to the one it refines, which weighs as much as one rate that is known well.
 _SHRINKAGE: Final = 1.0
+#: To begin with, the variances of distances within models and between them are equal: both are 1/2, as if from one model
+#: that is known well at three complexities (six ordered pairs of them).
+_FIRST_VARIANCE: Final = 6 * 0.5
 #: No prediction is more extreme: the next version of a model may break what never failed.
 LEAST_RATE: Final = 0.02
 #: By whether the other complexities of the model have outcomes, and whether the other models have.
@@ -96,8 +100,9 @@ def predict_pairs(pairs: Sequence[Pair], reward: Floats, outcomes: Floats) -> Fl
     """Predict the success rate of each pair from the other complexities of its model and the other models at its complexity.
 
     On the scale of log-odds, a prediction is the mean of the other models at this complexity, plus the mean distance of this
-    model from the other models at its other complexities. The pair's own outcomes have no part in it. Without any outcome
-    of other pairs it is 0.5.
+    model from the other models at its other complexities, shrunk as far as models differ from complexity to complexity. The
+    pair's own outcomes have no part in it, except by that shrinkage, which all pairs share. Without any outcome of other
+    pairs it is 0.5.
     """
     model, complexity = (_numbers([pair[part] for pair in pairs]) for part in range(2))
     log_odds = np.log((reward + 1) / (outcomes - reward + 1))
@@ -107,10 +112,26 @@ def predict_pairs(pairs: Sequence[Pair], reward: Floats, outcomes: Floats) -> Fl
     overall = (weighted.sum() - _sum_by(model, weighted)) / (weight.sum() - weight_of_model + _SHRINKAGE)
     others = _sum_by(complexity, weighted) - weighted + _SHRINKAGE * overall
     level = others / (_sum_by(complexity, weight) - weight + _SHRINKAGE)
-    distance = weight * (log_odds - level)
-    effect = (_sum_by(model, distance) - distance) / (weight_of_model - weight + _SHRINKAGE)
+    distance = log_odds - level
+    weighted = weight * distance
+    of_model = _sum_by(model, weighted)
+    shrinkage = _shrinkage_of_models(weight, distance, weight_of_model, of_model)
+    effect = (of_model - weighted) / (weight_of_model - weight + shrinkage)
     rate: Floats = 1 / (1 + np.exp(-(level + effect)))
     return np.clip(rate, LEAST_RATE, 1 - LEAST_RATE)
+
+
+def _shrinkage_of_models(weight: Floats, distance: Floats, weight_of_model: Floats, of_model: Floats) -> float:
+    """Return how much "the models do not differ" weighs against the distances of one model; infinity if they do not.
+
+    It is the variance of distances within models over that between models, both from every two complexities of a model: half
+    of the mean squared difference of their distances, over the mean product. The last two arguments are sums over the model.
+    """
+    other_weight, other_distance = weight_of_model - weight, of_model - weight * distance
+    square = float((weight * other_weight * distance**2).sum())
+    product = float((weight * other_distance * distance).sum())
+    within, between = square - product + _FIRST_VARIANCE, product + _FIRST_VARIANCE
+    return within / between if between > 0 else math.inf
 
 
 def sources_of(pairs: Sequence[Pair], outcomes: Floats) -> list[str]:
