@@ -72,7 +72,8 @@ class CurrentScore(NamedTuple):
     def differs_from(self, score: Score) -> bool:
         """Return whether `score` must be published: every change, except for a tiny one of an estimate."""
         if self.version is None:
-            return score.samples > 0
+            # A change that was told has left the pair without outcomes of its own, and with an estimate.
+            return score.samples > 0 or score.kind == "changed"
         new = score.estimate
         if new.mean is None or self.mean is None:
             return score.score != self.score or (new.mean is None) != (self.mean is None)

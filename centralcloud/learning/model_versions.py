@@ -117,11 +117,15 @@ def follow(streams: Iterable[Stream], runs: Iterable[Run], past: Sequence[PastCh
     known = {(each.model, each.version) for each in before.values()}
     known |= {(each.model, version) for each in past for version in (each.version_before, each.version_after)}
     new: dict[tuple[str, str], ToldChange] = {}
+    told = list(past)
     for change in sorted((each for _, counted in advanced for each in counted), key=lambda each: each.after_slice):
+        known.add((change.model, change.version_before))
         identity = change.model, change.version_after
-        if identity not in known and not _is_unconfirmed(change, before.values(), past):
-            new.setdefault(identity, change)
-    return Followed([_with_switches(*each, new, past) for each in advanced], list(new.values()))
+        if identity not in known and not _is_unconfirmed(change, before.values(), told):
+            known.add(identity)
+            new[identity] = change
+            told.append(PastChange(change.model, change.version_before, change.version_after, change.instance_id))
+    return Followed([_with_switches(*each, new, told) for each in advanced], list(new.values()))
 
 
 def _with_switches(
@@ -168,7 +172,7 @@ def _is_unconfirmed(change: ToldChange, streams: Iterable[Stream], past: Sequenc
     last = next((each for each in reversed(past) if each.model == change.model), None)
     if change.instance_id is None or last is None or last.instance_id != change.instance_id:
         return False
-    others = [
-        each for each in streams if each.model == change.model and each.instance_id not in (FLEET, change.instance_id)
-    ]
-    return bool(others) and all(each.version != last.version_after for each in others)
+    others = [each for each in streams if each.model == change.model and each.instance_id != change.instance_id]
+    # An instance that is alone is confirmed by the stream of all, which is its own, and needs more in a row.
+    confirming = [each for each in others if each.instance_id != FLEET] or others
+    return all(each.version != last.version_after for each in confirming)

@@ -67,6 +67,17 @@ def test_twenty_outcomes_of_an_instance_with_another_id_have_the_model_learned_a
     assert verify(database).differences == []
 
 
+def test_a_pair_whose_version_changes_before_its_first_publication_is_published(
+    database: Database, database_url: str, learner: Learner
+) -> None:
+    ingest(database, database_url, answers(*[OLD] * 60, *[NEW] * 60))
+    learner.learn()
+    assert execute(database_url, CHANGES) == [("m", None, OLD, NEW)]
+    ((kind, mean),) = execute(database_url, "SELECT kind, mean FROM model_score_history")
+    assert kind == "changed"
+    assert mean > 0.7, "from the outcomes of the version before"
+
+
 def test_two_providers_that_answer_with_ids_of_their_own_are_a_finding_and_never_a_change(
     database: Database, database_url: str, learner: Learner
 ) -> None:

@@ -128,3 +128,31 @@ def test_an_instance_that_makes_up_ids_is_heard_once_until_another_one_confirms_
     assert model.told == [("liar", "a", "lie-0")]
     model.receive(*[("i", "c")] * 30)
     assert model.told[1:] == [("i", "a", "c")]
+
+
+def test_what_a_batch_tells_is_known_to_the_rest_of_it() -> None:
+    """The same as when each run is a batch: the first id comes back, and a version that had counted is alternation."""
+    model = Model()
+    model.receive(*[("i", "a")] * 60, *[("i", "b")] * 60, *[("i", "a")] * 60)
+    assert [(before, after) for _, before, after in model.told] == [("a", "b")]
+    assert all(each.switches >= ALTERNATING_SWITCHES for each in model.streams.values())
+
+
+@pytest.mark.parametrize("size", [30, 90, 600])
+def test_an_instance_that_is_alone_and_makes_up_ids_is_heard_once(size: int) -> None:
+    outcomes = [("i", f"made-up-{number}") for number in range(20) for _ in range(30)]
+    model = Model()
+    for start in range(0, len(outcomes), size):
+        model.receive(*outcomes[start : start + size])
+    assert model.told == [("i", "made-up-0", "made-up-1")]
+    model.receive(*[("i", "true")] * 50)
+    model.receive(*[("i", "next")] * 50)
+    assert model.told[1:] == [(None, "true", "next")], "50 in a row are believed"
+
+
+def test_an_instance_that_is_alone_tells_one_version_after_the_other() -> None:
+    model = Model()
+    for version in "abcd":
+        for _ in range(4):
+            model.receive(*[("i", version)] * 25)
+    assert [(before, after) for _, before, after in model.told] == [("a", "b"), ("b", "c"), ("c", "d")]
