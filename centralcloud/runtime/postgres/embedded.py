@@ -47,6 +47,9 @@ log = get_logger(__name__)
 
 DEFAULT_FOLDER: Final = ".centralcloud"
 _START_SECONDS: Final = 60
+#: States of a server that accepts connections, as it writes them into its lock file.
+_READY: Final = frozenset({"ready", "standby"})
+_READY_CHECK_SECONDS: Final = 0.05
 #: Longest wait for another process that starts or stops the server: longer than both may take. At a stop it is short: if it
 #: is not enough, the next program that uses the folder stops the server.
 _LOCK_SECONDS: Final = 90.0
@@ -100,7 +103,7 @@ class EmbeddedServer:
             with server._locked(_LOCK_SECONDS) as users:
                 if not server.data.exists():
                     server._create_cluster()
-                if not server._is_running():
+                if not server._is_running() or not server._becomes_ready():
                     server._start(users)
                 users.add(this_process())
         except OSError as error:
@@ -251,6 +254,18 @@ class EmbeddedServer:
         pid = self._postmaster()
         return pid is not None and not has_ended(pid)
 
+    def _becomes_ready(self) -> bool:
+        """Wait while a running server starts or stops: its starter may have been killed. False if it ends meanwhile.
+
+        One that takes too long says in the answer to a connection what it does.
+        """
+        until = time.monotonic() + _START_SECONDS
+        while self._is_running():
+            if _status_line(self.data / "postmaster.pid") in _READY or time.monotonic() > until:
+                return True
+            time.sleep(_READY_CHECK_SECONDS)
+        return False
+
     def _postmaster(self) -> int | None:
         return _first_number(self.data / "postmaster.pid")
 
@@ -308,4 +323,11 @@ def _first_number(file: Path) -> int | None:
     """Return the first line of a lock file of the server, a process id; None without a file, or while it is written."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError, ValueError, IndexError):
         return int(file.read_text().splitlines()[0])
+    return None
+
+
+def _status_line(file: Path) -> str | None:
+    """Return the state in a lock file of the server, its eighth line; None while it has none yet."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError, IndexError):
+        return file.read_text().splitlines()[7].strip()
     return None

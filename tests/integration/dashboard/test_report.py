@@ -43,6 +43,15 @@ def some_traffic(database: Database, database_url: str, *, name: str = "gpt-4o")
     close_slice(database)
 
 
+def test_the_numbers_are_the_same_before_the_hour_is_rolled_up(database: Database, database_url: str) -> None:
+    some_traffic(database, database_url)
+    found = report("--json").stdout
+    execute(database_url, "TRUNCATE model_performance")
+    execute(database_url, "UPDATE evidence_slices SET gathered_at = NULL")
+    before = json.loads(report("--json").stdout)["totals"]
+    assert before == json.loads(found)["totals"]
+
+
 def publish(database_url: str, model: str, score: float, version: int, at: str) -> None:
     execute(
         database_url,

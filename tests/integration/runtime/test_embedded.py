@@ -22,7 +22,7 @@ from support.waiting import eventually
 
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.embedded import EmbeddedServer
-from centralcloud.runtime.postgres.embedded_installation import EmbeddedServerError
+from centralcloud.runtime.postgres.embedded_installation import EmbeddedServerError, find_programs
 from centralcloud.runtime.postgres.errors import DatabaseUnavailableError
 
 
@@ -125,6 +125,18 @@ def cluster() -> Iterator[Path]:
     with embedded_folder() as folder:
         EmbeddedServer.start(f"embedded:{folder}").stop()
         yield folder
+
+
+def test_a_server_that_still_starts_is_waited_for(cluster: Path) -> None:
+    """The program that has started it was killed before it was ready."""
+    server = EmbeddedServer(cluster, find_programs())
+    for _ in range(3):
+        server._run("pg_ctl", "start", "-D", "postgresql", "-l", "postgresql/log", "-W")
+        eventually(lambda: runs(cluster))
+        joined = EmbeddedServer.start(f"embedded:{cluster}")
+        psycopg.connect(joined.uri).close()
+        joined.stop()
+        assert not runs(cluster)
 
 
 def test_a_server_that_was_killed_is_started_again_once(cluster: Path, caplog: pytest.LogCaptureFixture) -> None:

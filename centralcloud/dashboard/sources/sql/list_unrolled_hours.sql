@@ -28,7 +28,7 @@ WITH slice AS MATERIALIZED (
         ON r.id > s.after_record_id AND r.id <= coalesce(s.last_record_id, 9223372036854775807)
     WHERE NOT s.in_one_hour AND coalesce(s.closed_at, 'infinity') >= %(complete_until)s
       AND r.created_at >= %(complete_until)s AND r.created_at <= now()
-    GROUP BY 1, 2, 3
+    GROUP BY 1, 2, 3, r.provider, r.instance_id
 )
 SELECT
     hour, model, complexity, sum(decisions)::bigint AS decisions, sum(successes)::bigint AS successes,

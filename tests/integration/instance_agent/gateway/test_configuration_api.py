@@ -296,7 +296,9 @@ def test_what_a_policy_and_a_workspace_say_holds_for_requests(
         body = {"model": model, "messages": [{"role": "user", "content": content}], "temperature": 0}
         return admin.call("POST", "/v1/chat/completions", body, key=keys[key])
 
-    eventually(lambda: chat("one", "policy:see").status == 200, what="the keys and the policies")
+    eventually(
+        lambda: {chat(key, "policy:see").status for key in ("one", "two")} == {200}, what="the keys and the policies"
+    )
     pixel = "data:image/png;base64,AAAA"
     image = [{"type": "text", "text": "look"}, {"type": "image_url", "image_url": {"url": pixel}}]
     assert chat("one", "policy:see").headers["x-centralcloud-model"] == "blind-1"
