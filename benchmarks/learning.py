@@ -55,7 +55,7 @@ _POISON_POINTS_OF_THREE: Final = 0.8
 #: trailer-told, it is a quarter less than without being told.
 _CHANGES: Final = {
     "trailer-becomes-best": 2.36,
-    "trailer-told": 1.39,
+    "trailer-told": 1.66,
     "slow-late": 1.03,
     "flapping": 6.26,
     "two-drifts": 2.69,
