@@ -65,9 +65,7 @@ class CanaryEvidence:
 
     def close_window(self) -> None:
         """End a window of time: what it has added to the evidence for the margin is capped."""
-        above = self.promotion.above[: self._runs, self._place[-self._plan.margin]]
-        self._margin = self._margin + np.minimum(above - self._window, math.log(_MOST_OF_A_WINDOW))
-        self._window = above.copy()
+        self._margin, self._window = self._capped_margin(), self._uncapped_margin().copy()
 
     def begin_step(self, run: int, step: int) -> None:
         """Begin a step of a canary: its evidence for a roll back begins anew, beside that of the steps before."""
@@ -78,9 +76,8 @@ class CanaryEvidence:
         self._starts[:, run] = np.inf
         self._starts[0, run] = self.rollback.below[run, 0]
         self._prompt_start[run] = self.prompt.below[run, 0]
-        for metric in range(1, 1 + self._capped):
-            row = metric * self._runs + run
-            self._ratio_start[row] = self.rollback.above[row]
+        rows = self._rows_of_capped(run)
+        self._ratio_start[rows] = self.rollback.above[rows]
 
     def facts(self) -> list[Facts]:
         """Return the facts of each canary as of now."""
@@ -89,11 +86,10 @@ class CanaryEvidence:
         worse = self._log_worse()
         prompt = log_mean_exp(self.prompt.below[:, 0] - self._prompt_start)
         beyond = log_mean_exp(self.rollback.above - self._ratio_start)[:, 1]
-        window = self.promotion.above[:runs, place[-self._plan.margin]] - self._window
-        margin = log_mean_exp(self._margin + np.minimum(window, math.log(_MOST_OF_A_WINDOW)))
+        margin = log_mean_exp(self._capped_margin())
         found = []
         for run in range(runs):
-            rows = [metric * runs + run for metric in range(1, 1 + self._capped)]
+            rows = self._rows_of_capped(run)
             limits = [float(below[row, place[self._plan.ratio_limit]]) for row in rows]
             found.append(
                 Facts(
@@ -110,6 +106,21 @@ class CanaryEvidence:
                     wins=(float(above[run, place[0.0]]), *(float(below[row, place[0.0]]) for row in rows)),
                 )
             )
+        return found
+
+    def _rows_of_capped(self, run: int) -> list[int]:
+        """Return the places of the other metrics of a canary, in their order."""
+        return [metric * self._runs + run for metric in range(1, 1 + self._capped)]
+
+    def _uncapped_margin(self) -> Floats:
+        """Return (R, 8) the logs of the wealth of each bet against the margin."""
+        found: Floats = self.promotion.above[: self._runs, self._place[-self._plan.margin]]
+        return found
+
+    def _capped_margin(self) -> Floats:
+        """Return the same, with what each window has added to it at most."""
+        added = self._uncapped_margin() - self._window
+        found: Floats = self._margin + np.minimum(added, math.log(_MOST_OF_A_WINDOW))
         return found
 
     def _log_worse(self) -> Floats:

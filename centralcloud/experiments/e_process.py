@@ -19,7 +19,7 @@ from centralcloud.runtime.arrays import Booleans, Floats, np
 #: Sizes of the bet, in units of the inverse variance of an outcome. The wealth is the mean over them.
 BETS: Final = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64)
 #: No bet risks more than this share of the wealth.
-_MOST_RISKED: Final = 0.9
+MOST_RISKED: Final = 0.9
 #: A session of n outcomes weighs as n / (1 + 0.2 (n - 1)) outcomes: its outcomes are alike.
 _LIKENESS: Final = 0.2
 #: An unknown mean is 1/2, and counts like one outcome.
@@ -128,8 +128,8 @@ class EProcess:
         lowest = weight * n * np.minimum(-(1 - p) * k * most, -k * p * (1 - least)) - shift
         highest = weight * n * np.maximum((1 - p) * (1 - k * least), k * p * most) - shift
         bets = np.array(BETS) / self._variance(totals)[..., None, None]
-        up = np.minimum(bets, (_MOST_RISKED / np.maximum(-lowest, _LEAST_LOSS))[..., None])
-        down = np.minimum(bets, (_MOST_RISKED / np.maximum(highest, _LEAST_LOSS))[..., None])
+        up = np.minimum(bets, (MOST_RISKED / np.maximum(-lowest, _LEAST_LOSS))[..., None])
+        down = np.minimum(bets, (MOST_RISKED / np.maximum(highest, _LEAST_LOSS))[..., None])
         return np.log1p(up * score[..., None]), np.log1p(-down * score[..., None])
 
     def _variance(self, totals: Floats) -> Floats:

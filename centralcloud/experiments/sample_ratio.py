@@ -6,13 +6,12 @@ Where they are not (a cache in front of one arm, events that one arm loses), no 
 import math
 from typing import Final
 
-from centralcloud.experiments.e_process import BETS, log_mean_exp, running
+from centralcloud.experiments.e_process import BETS, MOST_RISKED, log_mean_exp, running
 from centralcloud.runtime.arrays import Booleans, Floats, np
 
 #: The probability with which the test ever alarms though nothing is wrong.
 ALPHA: Final = 0.001
 _STRETCH: Final = 4.0
-_MOST_RISKED: Final = 0.9
 
 
 class SampleRatio:
@@ -29,7 +28,7 @@ class SampleRatio:
     def fold(self, treated: Booleans, share: Floats) -> None:
         """Bet on the arms of sessions. Shapes and ranges as in `Sessions`."""
         p = share[..., None]
-        bets = np.clip(self._bets, -_MOST_RISKED / (1 - p), _MOST_RISKED / p)
+        bets = np.clip(self._bets, -MOST_RISKED / (1 - p), MOST_RISKED / p)
         self.wealth = running(self.wealth, np.log1p(bets * (treated[..., None] - p)))[-1]
 
     def alarms(self) -> Booleans:

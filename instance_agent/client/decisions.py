@@ -82,7 +82,7 @@ class _SharedClassifier:
         self.current: TrainedClassifier | None = None
         self._file: ClassifierFile | None = None
         self._fingerprint: Fingerprint | None = None
-        with contextlib.suppress(SettingsError):  # there is no state folder, and a client needs none
+        with contextlib.suppress(SettingsError):  # a client works without a state folder
             self._file = ClassifierFile(settings.state_folder)
         self.changed()
 

@@ -26,9 +26,9 @@ log = get_logger(__name__)
 #: The cookie of a session. Browsers keep the first one to HTTPS, to this host and to all its paths (RFC 6265bis, 4.1.3.2).
 SECURE_COOKIE: Final = "__Host-centralcloud-session"
 LOCAL_COOKIE: Final = "centralcloud-session"
-#: Routes without a viewer.
 #: The route of actions.
 _ACTION: Final = "/actions/{name}"
+#: Routes without a viewer.
 _OPEN: Final = frozenset({"/login", "/healthz"})
 _STATIC: Final = "/static"
 _READING: Final = frozenset({"GET", "HEAD"})
