@@ -49,6 +49,16 @@ from centralcloud.contracts.fleet_configuration.configuration import (
     remove,
 )
 from centralcloud.contracts.fleet_configuration.endpoint import RegisteredEndpoint, endpoint_id, parse_endpoint
+from centralcloud.contracts.fleet_configuration.experiment import (
+    CONTROL,
+    Experiment,
+    ExperimentPlan,
+    ExperimentScope,
+    ExperimentStage,
+    TableScore,
+    Treatment,
+    parse_experiment,
+)
 from centralcloud.contracts.fleet_configuration.health import (
     DEFAULT_TTL_SECONDS,
     HealthReport,
@@ -89,6 +99,7 @@ from centralcloud.contracts.fleet_configuration.workspace import BudgetLimits, W
 
 __all__ = [
     "CONFIGURATION_CHANNEL",
+    "CONTROL",
     "DEFAULT_TTL_SECONDS",
     "KINDS",
     "NORMAL",
@@ -110,6 +121,10 @@ __all__ = [
     "ConfigurationEntry",
     "ContentLength",
     "EntryKey",
+    "Experiment",
+    "ExperimentPlan",
+    "ExperimentScope",
+    "ExperimentStage",
     "FleetConfiguration",
     "HealthReport",
     "LimitBehaviour",
@@ -129,9 +144,11 @@ __all__ = [
     "RoutingPolicy",
     "RoutingRule",
     "RuleTarget",
+    "TableScore",
     "TaskPolicy",
     "TimeOfDay",
     "TrafficSplit",
+    "Treatment",
     "Workspace",
     "apply_changes",
     "budget_id",
@@ -148,6 +165,7 @@ __all__ = [
     "parse_agent",
     "parse_budget",
     "parse_endpoint",
+    "parse_experiment",
     "parse_health",
     "parse_key",
     "parse_model",

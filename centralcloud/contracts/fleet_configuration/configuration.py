@@ -12,6 +12,7 @@ from centralcloud.contracts.fleet_configuration.addresses import PRIVATE_ALLOWED
 from centralcloud.contracts.fleet_configuration.agent import AgentPreferences, parse_agent
 from centralcloud.contracts.fleet_configuration.budget import Budget, parse_budget
 from centralcloud.contracts.fleet_configuration.endpoint import RegisteredEndpoint, parse_endpoint
+from centralcloud.contracts.fleet_configuration.experiment import MAX_RUNNING, Experiment, parse_experiment
 from centralcloud.contracts.fleet_configuration.health import ModelHealth
 from centralcloud.contracts.fleet_configuration.key import ApiKey, parse_key
 from centralcloud.contracts.fleet_configuration.model import RegisteredModel, parse_model
@@ -68,6 +69,7 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         "agent": Kind("agentPreferences", parse_agent),
         "workspace": Kind("workspaceConfigs", parse_workspace),
         "budget": Kind("budgets", parse_budget),
+        "experiment": Kind("experiments", parse_experiment),
     }
 )
 _KIND_OF: Final[Mapping[type[Any], str]] = MappingProxyType(
@@ -81,6 +83,7 @@ _KIND_OF: Final[Mapping[type[Any], str]] = MappingProxyType(
         AgentPreferences: "agent",
         Workspace: "workspace",
         Budget: "budget",
+        Experiment: "experiment",
     }
 )
 
@@ -95,6 +98,7 @@ ConfigurationEntry: TypeAlias = (
     | AgentPreferences
     | Workspace
     | Budget
+    | Experiment
 )
 
 
@@ -140,6 +144,7 @@ class FleetConfiguration:
         agents: preferences by agent type.
         workspaces: by id.
         budgets: by id, the limits of the workspaces included.
+        experiments: in the order in which they are asked, those that have ended included.
         health: by the id of the model; reports that have expired may be left in it, see `health_of`.
     """
 
@@ -153,6 +158,7 @@ class FleetConfiguration:
     agents: Mapping[str, AgentPreferences] = field(default_factory=_nothing)
     workspaces: Mapping[str, Workspace] = field(default_factory=_nothing)
     budgets: Mapping[str, Budget] = field(default_factory=_nothing)
+    experiments: tuple[Experiment, ...] = ()
     health: Mapping[str, ModelHealth] = field(default_factory=_nothing)
 
     def with_health(self, health: Mapping[str, ModelHealth]) -> "FleetConfiguration":
@@ -208,6 +214,7 @@ def read_configuration(version: int, bodies: Bodies, parsed: ParsedEntries | Non
             raise ContractError(f"{entry_path('endpoint', endpoint.id)}.modelId", quote(endpoint.model_id), expected)
         endpoints.setdefault(endpoint.model_id, []).append(endpoint)
     check_policies(entries)
+    _check_running(entries["experiment"])
     return FleetConfiguration(
         version=version,
         models=MappingProxyType(entries["model"]),
@@ -219,6 +226,7 @@ def read_configuration(version: int, bodies: Bodies, parsed: ParsedEntries | Non
         agents=MappingProxyType(entries["agent"]),
         workspaces=MappingProxyType(entries["workspace"]),
         budgets=MappingProxyType(_all_budgets(entries)),
+        experiments=tuple(entries["experiment"].values()),
     )
 
 
@@ -234,6 +242,12 @@ def _all_budgets(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, Budget]:
                 )
             budgets[budget.id] = budget
     return budgets
+
+
+def _check_running(experiments: Mapping[str, Experiment]) -> None:
+    running = sum(each.is_open for each in experiments.values())
+    if running > MAX_RUNNING:
+        raise ContractError("experiments", f"{running} that run or are paused", f"at most {MAX_RUNNING}")
 
 
 def entry_path(kind: str, entry_id: str) -> str:

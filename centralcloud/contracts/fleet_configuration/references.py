@@ -48,6 +48,12 @@ def _policy_references(entries: Mapping[str, Mapping[str, Any]]) -> Iterator[tup
         for entry_id, entry in entries[kind].items():
             if (name := getattr(entry, field)) is not None:
                 yield f"{path_in(section, entry_id)}.{field}", name
+    for experiment in entries["experiment"].values():
+        path = path_in("experiments", experiment.id)
+        if experiment.is_routed:
+            for position, each in enumerate(experiment.treatments):
+                if each.policy is not None:
+                    yield f"{path}.treatments[{position}].policy", each.policy
 
 
 def check_models(before: "FleetConfiguration", after: "FleetConfiguration", is_known: Callable[[str], bool]) -> None:
@@ -89,6 +95,12 @@ def model_references(configuration: "FleetConfiguration") -> Iterator[tuple[str,
         yield from _listed(f"{path}.modelRestrictions", workspace.model_restrictions)
         yield from _listed(f"{path}.deniedModels", workspace.denied_models)
         yield from _listed(f"{path}.cheapModels", workspace.cheap_models)
+    for experiment in configuration.experiments:
+        if experiment.is_routed:
+            path = path_in("experiments", experiment.id)
+            for position, treatment in enumerate(experiment.treatments):
+                if treatment.model is not None:
+                    yield f"{path}.treatments[{position}].model", treatment.model
     of_workspaces = {each.id for workspace in configuration.workspaces.values() for each in workspace.budgets()}
     for budget in configuration.budgets.values():
         if budget.id in of_workspaces:
