@@ -150,7 +150,7 @@ def effective(weights: Floats) -> float:
 def means_before(groups: Booleans, x: Floats) -> Floats:
     """Return (T,) the mean of the outcomes of a group that came before each decision: 1/2 before the first."""
     own = np.where(groups, x, 0.0)
-    count = np.cumsum(groups) - groups
+    count: Integers = np.cumsum(groups) - groups
     means: Floats = (np.cumsum(own) - own + _FIRST_SUM) / (count + _FIRST_COUNT)
     return means
 
