@@ -44,7 +44,7 @@ def evaluate(
     weeks: Annotated[int, typer.Option(min=1, max=52, help="Weeks of exploration.")] = 4,
     json_output: AsJson = False,
 ) -> None:
-    """Show what learning was worth: score tables valued by the log, before and after a switch, the price of probes.
+    """Show what learning was worth: scores valued by the log, a switch, the price of probes.
 
     Score tables are valued by decisions that were drawn with a recorded probability. Where the log has not tried what a
     table would do there is no number, but the name of the canary that would tell.

@@ -14,6 +14,7 @@ from centralcloud.runtime.wording import counted
 LEFT_OUT: Final = {
     "not_drawn": "whose model was not drawn: that of a session, one that the client named, one of a policy",
     "requested": "whose client named the model",
+    "certain": "whose router could draw one model only, where a table wants others",
     "preference": "with a preference for speed or cost, which scores alone do not rank",
     "capabilities": "that needed capabilities which not every model was chosen for",
 }
@@ -77,7 +78,7 @@ class Decisions:
             self.task_type[kept],
             self.x[kept],
             self.propensity[kept],
-            self.left_out,
+            dict(self.left_out),
             self.first_at,
             self.capped,
         )

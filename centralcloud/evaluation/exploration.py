@@ -27,10 +27,14 @@ NOT_SAID: Final = (
 )
 
 
-class HourRow(NamedTuple):
-    """The outcomes of a model in an hour, of probes or of the others. `records`, `first_at`: of all that was read."""
+class Part(NamedTuple):
+    """The outcomes of a model in a part of the time, of probes or of the others.
 
-    hour: datetime
+    Attributes:
+        records, first_at: number and oldest one of all records that were read.
+    """
+
+    begins: datetime
     complexity: str
     model: str
     probe: bool
@@ -133,7 +137,7 @@ class _Sums:
     priced: int = 0
     cost_usd: float = 0.0
 
-    def add(self, row: HourRow) -> None:
+    def add(self, row: Part) -> None:
         self.outcomes += row.outcomes
         self.total += row.total
         self.squares += row.squares
@@ -189,32 +193,32 @@ class Leaders:
         return sorted(found, key=lambda change: change[1], reverse=True)
 
 
-def weeks_of(rows: Sequence[HourRow], leaders: Leaders, since: datetime, until: datetime) -> list[WeekPrice]:
+def weeks_of(rows: Sequence[Part], leaders: Leaders, since: datetime, until: datetime) -> list[WeekPrice]:
     """Return the price of each week, newest first; the oldest one may be shorter."""
     found = []
     end = until
     while end > since:
         begin = max(since, end - WEEK)
-        of_week = [row for row in rows if begin <= row.hour < end]
+        of_week = [row for row in rows if begin <= row.begins < end]
         if of_week:
             found += _prices(of_week, leaders, begin, end)
         end = begin
     return found
 
 
-def changes_of(rows: Sequence[HourRow], leaders: Leaders, since: datetime, until: datetime) -> list[LeaderChange]:
+def changes_of(rows: Sequence[Part], leaders: Leaders, since: datetime, until: datetime) -> list[LeaderChange]:
     """Return the changes of leaders by rules in a time, newest first, each with the evidence before it."""
     return [_change(rows, *change, until=until) for change in leaders.changes() if since <= change[1] < until]
 
 
-def _prices(rows: Sequence[HourRow], leaders: Leaders, begin: datetime, end: datetime) -> list[WeekPrice]:
+def _prices(rows: Sequence[Part], leaders: Leaders, begin: datetime, end: datetime) -> list[WeekPrice]:
     others: dict[tuple[str, str], _Sums] = defaultdict(_Sums)
     probes: dict[tuple[str, str | None], _Sums] = defaultdict(_Sums)
     decisions: dict[str, int] = defaultdict(int)
     for row in rows:
         decisions[row.complexity] += row.outcomes
         if row.probe:
-            probes[row.complexity, leaders.at(row.complexity, row.hour)].add(row)
+            probes[row.complexity, leaders.at(row.complexity, row.begins)].add(row)
         else:
             others[row.complexity, row.model].add(row)
     found = [
@@ -263,7 +267,7 @@ def _price(
 
 
 def _change(
-    rows: Sequence[HourRow],
+    rows: Sequence[Part],
     complexity: str,
     at: datetime,
     end: datetime | None,
@@ -273,12 +277,12 @@ def _change(
     until: datetime,
 ) -> LeaderChange:
     own = [row for row in rows if row.complexity == complexity]
-    evidence = [row for row in own if row.model == after and at - WEEK <= row.hour < at]
+    evidence = [row for row in own if row.model == after and at - WEEK <= row.begins < at]
     earlier, later = _Sums(), _Sums()
     for row in own:
-        if row.model == before and not row.probe and at - WEEK <= row.hour < at:
+        if row.model == before and not row.probe and at - WEEK <= row.begins < at:
             earlier.add(row)
-        if row.model == after and not row.probe and at <= row.hour < (end or until):
+        if row.model == after and not row.probe and at <= row.begins < (end or until):
             later.add(row)
     known = min(earlier.outcomes, later.outcomes) >= LEAST_OF_LEADER
     return LeaderChange(

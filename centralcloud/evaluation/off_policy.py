@@ -17,6 +17,7 @@ below it the estimate was wrong by up to 22 points in a simulation. There is no 
 that would answer.
 """
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from centralcloud.contracts import COMPLEXITIES
@@ -38,6 +39,10 @@ _MOST_UNSEEN: Final = 0.01
 _MOST_OFF: Final = 0.2
 #: Mean outcome of a model without a decision, and the number of decisions that it counts like.
 _FIRST_SUM, _FIRST_COUNT = 0.5, 1.0
+
+
+#: A router that could draw one model only says nothing about a table that gives others more than this share.
+_MOST_ELSEWHERE: Final = 0.01
 
 
 class Value(NamedTuple):
@@ -121,6 +126,23 @@ def compare_tables(
     )
 
 
+def supported(decisions: Decisions, tables: Sequence[ScoreTable]) -> Decisions:
+    """Return the decisions that say something about all of the tables.
+
+    A router that could draw one model only (its probability is 1) says nothing about a table that wants others there. That
+    depends on the request and the scores of the time alone, not on the draw, so that leaving these out biases nothing. The
+    values are those of the other decisions.
+    """
+    certain = decisions.propensity >= 1.0
+    context = _contexts(decisions)
+    other: Booleans = np.zeros(len(decisions), dtype=bool)
+    for table in tables:
+        other |= certain & (_chances(decisions, table)[context, decisions.model] < 1 - _MOST_ELSEWHERE)
+    found = decisions.only(~other)
+    found.left_out["certain"] = int(other.sum())
+    return found
+
+
 def _difference(decisions: Decisions, first: _Weighed, second: _Weighed, value: Value) -> Difference:
     rows = _rows(decisions, value.complexity)
     x, one, other = decisions.x[rows], first.clipped[rows], second.clipped[rows]
@@ -159,7 +181,7 @@ def _weigh(decisions: Decisions, table: ScoreTable) -> _Weighed:
     size = len(decisions)
     weight, expected, own = np.zeros(size), np.zeros(size), np.zeros(size)
     chances = _chances(decisions, table)
-    context = decisions.complexity * max(1, len(decisions.task_types)) + decisions.task_type
+    context = _contexts(decisions)
     for number in range(len(COMPLEXITIES)):
         rows = np.flatnonzero(decisions.complexity == number)
         x, model, where = decisions.x[rows], decisions.model[rows], context[rows]
@@ -173,6 +195,12 @@ def _weigh(decisions: Decisions, table: ScoreTable) -> _Weighed:
             weight[rows[chosen]] = chance[chosen] / decisions.propensity[rows[chosen]]
     clipped: Floats = np.minimum(weight, CLIP)
     return _Weighed(weight, clipped, expected + clipped * (decisions.x - own))
+
+
+def _contexts(decisions: Decisions) -> Integers:
+    """Return (T,) the row of `_chances` of each decision."""
+    rows: Integers = decisions.complexity * max(1, len(decisions.task_types)) + decisions.task_type
+    return rows
 
 
 def _chances(decisions: Decisions, table: ScoreTable) -> Floats:

@@ -12,7 +12,7 @@ from centralcloud.contracts.estimate import parse_estimate
 from centralcloud.contracts.task_score import parse_task_scores
 from centralcloud.evaluation.before_after import Stratum
 from centralcloud.evaluation.decisions import Decisions, LoggedOutcome, decisions_of
-from centralcloud.evaluation.exploration import ExplorationBudget, HourRow, ScoreChange
+from centralcloud.evaluation.exploration import ExplorationBudget, Part, ScoreChange
 from centralcloud.evaluation.score_table import ScoreTable, TableScore
 from centralcloud.runtime.postgres.query import Query
 
@@ -56,7 +56,7 @@ _OLDEST_VERSION = Query(__package__, "oldest_version", row=_Version)
 _READ_VERSION = Query(__package__, "read_version", row=datetime)
 _LAST_RULE_SWITCH = Query(__package__, "last_rule_switch", row=RuleSwitch)
 _COUNT_AROUND = Query(__package__, "count_around", row=Stratum)
-_COUNT_PROBES = Query(__package__, "count_probes", row=HourRow)
+_COUNT_PROBES = Query(__package__, "count_probes", row=Part)
 _LIST_SCORE_CHANGES = Query(__package__, "list_score_changes", row=ScoreChange)
 _LIST_EXPLORATION_BUDGETS = Query(__package__, "list_exploration_budgets", row=ExplorationBudget)
 
@@ -148,7 +148,7 @@ def read_strata(
 
 def read_probes(
     connection: psycopg.Connection[Any], since: datetime, until: datetime, *, most: int = MOST_RECORDS
-) -> list[HourRow]:
+) -> list[Part]:
     """Count the decisions with an outcome of a time, probes apart, in the newest `most` records."""
     return _COUNT_PROBES.all(connection, {"since": since, "until": until, "most": most})
 

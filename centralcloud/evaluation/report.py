@@ -10,7 +10,7 @@ from centralcloud.contracts import SettingsError
 from centralcloud.evaluation.before_after import BeforeAfter, compare
 from centralcloud.evaluation.decisions import Decisions, left_out_words
 from centralcloud.evaluation.exploration import NOT_SAID, WEEK, Exploration, Leaders, changes_of, weeks_of
-from centralcloud.evaluation.off_policy import Difference, TableValue, compare_tables, evaluate_table
+from centralcloud.evaluation.off_policy import Difference, TableValue, compare_tables, evaluate_table, supported
 from centralcloud.evaluation.reading import (
     MOST_OUTCOMES,
     MOST_RECORDS,
@@ -79,7 +79,7 @@ def value_tables(
     most: int = MOST_OUTCOMES,
 ) -> OffPolicy:
     """Value score tables by the newest decisions of a time, at most `most`; two of them are also compared."""
-    decisions = read_decisions(connection, since, until, most=most)
+    decisions = supported(read_decisions(connection, since, until, most=most), tables)
     values = tuple(evaluate_table(decisions, table) for table in tables)
     differences: tuple[Difference, ...] = ()
     if len(tables) == 2:

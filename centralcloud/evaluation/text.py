@@ -46,13 +46,16 @@ def off_policy_lines(found: OffPolicy) -> Iterator[str]:
 
 def difference_words(each: Difference, first: str, second: str) -> str:
     """Return the difference of two tables in words."""
-    more = "more" if each.success >= 0 else "less"
-    estimate = f"{first} have {_points(abs(each.success))} {more} success than {second} (estimate)"
+    if round(each.success, 3) == 0:
+        estimate = f"{first} have as much success as {second}"
+    else:
+        more = "more" if each.success > 0 else "less"
+        estimate = f"{first} have {_points(each.success)} {more} success than {second}"
     if each.low > 0:
-        return f"{estimate}; at least {_points(each.low)} more, surely"
+        return f"{estimate} (estimate; at least {_points(each.low)} more)"
     if each.high < 0:
-        return f"{estimate}; at least {_points(-each.high)} less, surely"
-    return f"{estimate}; surely known is only: from {_points(-each.low)} less to {_points(each.high)} more"
+        return f"{estimate} (estimate; at least {_points(each.high)} less)"
+    return f"{estimate} (estimate; between {_points(each.low)} less and {_points(each.high)} more)"
 
 
 def before_after_lines(found: BeforeAfter | None) -> Iterator[str]:

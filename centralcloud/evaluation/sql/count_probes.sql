@@ -1,6 +1,6 @@
--- Decisions with an outcome by hour, complexity and model, probes and others apart: of the newest `most` records of a time. Served by
--- the primary key of each partition, backwards. The mark of a probe is in the decision, so that events without an id are left out;
--- and so is the cost of a request that waits for feedback.
+-- Decisions with an outcome by time, complexity and model, probes and others apart, of the newest `most` records: in 672 parts of
+-- their time, hours of four weeks. Served by the primary key of each partition, backwards. The mark of a probe is in the decision, so
+-- that events without an id are left out; and so is the cost of a request that waits for feedback.
 WITH near AS MATERIALIZED (
     SELECT
         created_at, instance_id, decision_id, complexity, model, outcome,
@@ -14,6 +14,9 @@ WITH near AS MATERIALIZED (
     WHERE created_at >= %(since)s AND created_at < %(until)s AND decision_id IS NOT NULL AND coalesce(attempt, 1) = 1
     ORDER BY id DESC
     LIMIT %(most)s
+), span AS (
+    SELECT count(*) AS records, min(created_at) AS first_at, greatest(interval '1 second', (max(created_at) - min(created_at)) / 672) AS part
+    FROM near
 ), decided AS (
     SELECT
         max(created_at) AS at, max(complexity) AS complexity, max(model) AS model, bool_or(probe) AS probe, max(x) AS x,
@@ -23,10 +26,9 @@ WITH near AS MATERIALIZED (
     HAVING count(x) > 0 AND bool_or(outcome = 'routed')
 )
 SELECT
-    date_bin('1 hour', at, %(since)s) AS hour, complexity, model, probe,
+    date_bin(part, at, %(since)s) AS begins, complexity, model, probe,
     count(*) AS outcomes, sum(x) AS total, sum(x * x) AS squares, count(cost_usd) AS priced, coalesce(sum(cost_usd), 0) AS cost_usd,
-    (SELECT count(*) FROM near) AS records,
-    (SELECT min(created_at) FROM near) AS first_at
-FROM decided
-GROUP BY 1, 2, 3, 4
+    records, first_at
+FROM decided CROSS JOIN span
+GROUP BY begins, complexity, model, probe, records, first_at
 ORDER BY 1, 2, 3, 4;

@@ -8,7 +8,7 @@ from support.decision_logs import a_log, greedy_table
 
 from centralcloud.contracts.estimate import Estimate
 from centralcloud.evaluation.decisions import Decisions
-from centralcloud.evaluation.off_policy import compare_tables, effective, evaluate_table, means_before
+from centralcloud.evaluation.off_policy import compare_tables, effective, evaluate_table, means_before, supported
 from centralcloud.evaluation.score_table import ScoreTable, TableScore
 
 _MODELS = ("a", "b", "c")
@@ -121,6 +121,20 @@ def test_requests_that_had_other_models_to_choose_from_are_noticed() -> None:
     (value,) = evaluate_table(log, greedy_table("b", ("a", "b"))).complexities
     assert value.refused is not None
     assert value.refused.startswith("requests had other models to choose from")
+
+
+def test_a_router_that_could_draw_one_model_only_says_nothing_about_another_table() -> None:
+    log = a_log(_DRAWN, _SUCCESS, 4000, np.random.default_rng(8))
+    # Until scores were learned, every router had to take a.
+    model, propensity = log.model.copy(), log.propensity.copy()
+    model[:1000], propensity[:1000] = 0, 1.0
+    log = replace(log, model=model, propensity=propensity)
+    tables = [greedy_table(best, _MODELS) for best in ("a", "b")]
+    assert len(supported(log, tables[:1])) == 4000
+    known = supported(log, tables)
+    assert len(known) == 3000
+    assert known.left_out == {"certain": 1000}
+    assert log.left_out == {}
 
 
 def test_two_tables_are_compared_by_the_same_outcomes() -> None:
