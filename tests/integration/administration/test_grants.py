@@ -135,6 +135,7 @@ def test_a_worker_runs_every_command_of_operators(fleet: Fleet, tmp_path: Path) 
         ["scores", "pin", "gpt-4o", "complex", "4.5"],
         ["scores", "unpin", "gpt-4o", "complex"],
         ["scores", "--compare"],
+        ["evaluate", "--against", "1", "--switch", "1"],
         ["scores", "explain", "gpt-4o", "complex"],
         ["scores", "history"],
         ["freeze", "--reason", "a test"],
