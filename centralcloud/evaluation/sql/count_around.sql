@@ -12,7 +12,7 @@ WITH slices AS MATERIALIZED (
     FROM public.routing_records
     WHERE id > (SELECT first FROM slices) AND id <= coalesce((SELECT last FROM slices), 9223372036854775807)
       AND created_at >= %(since)s AND created_at < %(until)s
-      AND coalesce(attempt, 1) = 1
+      AND (attempt IS NULL OR attempt = 1)
       AND (outcome = 'success' OR outcome = 'failure' AND NOT coalesce(error_kind IN ('caller', 'policy'), false))
     ORDER BY CASE WHEN %(newest)s THEN -id ELSE id END
     LIMIT %(most)s

@@ -11,7 +11,7 @@ WITH near AS MATERIALIZED (
         END::float8 AS x,
         coalesce(cost_nano_usd / 1e9, cost_usd)::float8 AS cost_usd
     FROM public.routing_records
-    WHERE created_at >= %(since)s AND created_at < %(until)s AND decision_id IS NOT NULL AND coalesce(attempt, 1) = 1
+    WHERE created_at >= %(since)s AND created_at < %(until)s AND decision_id IS NOT NULL AND (attempt IS NULL OR attempt = 1)
     ORDER BY id DESC
     LIMIT %(most)s
 ), span AS (

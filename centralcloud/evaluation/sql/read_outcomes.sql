@@ -14,7 +14,7 @@ SELECT
     created_at AS at
 FROM public.routing_records
 WHERE created_at >= %(since)s AND created_at < %(until)s
-  AND coalesce(attempt, 1) = 1
+  AND (attempt IS NULL OR attempt = 1)
   AND (outcome = 'success' OR outcome = 'failure' AND NOT coalesce(error_kind IN ('caller', 'policy'), false))
 ORDER BY id DESC
 LIMIT %(most)s;
