@@ -15,7 +15,7 @@ _Z: Final = 1.96
 LEAST_SHARED: Final = 0.5
 #: Outcomes of each of the two times, at least.
 LEAST_OUTCOMES: Final = 100
-#: What an adjusted difference does not say.
+#: The limits of an adjusted difference.
 CAVEATS: Final = (
     "this is not an experiment: all that changed at that time counts, not only the switch (models, prompts, users, hours)",
     "the adjustment knows complexity and task type alone; harder tasks of the same type look like worse choices",

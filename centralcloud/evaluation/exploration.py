@@ -10,20 +10,20 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Final, NamedTuple
 
 WEEK: Final = timedelta(days=7)
 #: Outcomes of a leader that its rate is taken from, at least.
 LEAST_OF_LEADER: Final = 30
 _Z: Final = 1.96
-#: What the numbers are not.
+#: The limits of the numbers.
 NOT_SAID: Final = (
     "choices at random (INSTANCE_AGENT_EXPLORATION) are not marked in the records and not in these numbers; nor are those "
     "by which Thompson sampling tries models",
     "a change of the leader that followed probes might have come without them, later; that probes kept a worse model from "
     "leading is not counted",
-    "gained: against the earlier leader at its rate of the 7 days before; it may have become worse or better since",
+    "more successes: than of the earlier leader at its rate of the 7 days before, which may have changed since",
 )
 
 
@@ -162,15 +162,16 @@ class Leaders:
         """`changes`: in the order of versions, the scores of the start first."""
         scores: dict[str, dict[str, float]] = defaultdict(dict)
         self._steps: dict[str, list[tuple[datetime, str | None, bool]]] = defaultdict(list)
-        for each in changes:
-            of_it = scores[each.complexity]
-            of_it[each.model] = each.score
-            best = max(of_it.values())
-            found = [model for model, score in of_it.items() if score == best]
-            leader = found[0] if len(found) == 1 else None
-            steps = self._steps[each.complexity]
-            if not steps or steps[-1][1] != leader:
-                steps.append((each.at, leader, each.learned))
+        # Scores of one moment are published together: none of them leads before the others are there.
+        for (at, learned), together in groupby(changes, key=lambda change: (change.at, change.learned)):
+            changed = list(together)
+            for each in changed:
+                scores[each.complexity][each.model] = each.score
+            for complexity in {each.complexity for each in changed}:
+                leader = _highest(scores[complexity])
+                steps = self._steps[complexity]
+                if not steps or steps[-1][1] != leader:
+                    steps.append((at, leader, learned))
 
     def at(self, complexity: str, moment: datetime) -> str | None:
         """Return the leader at a moment."""
@@ -191,6 +192,12 @@ class Leaders:
                     end = led[number + 2][0] if number + 2 < len(led) else None
                     found.append((complexity, later[0], end, str(earlier[1]), str(later[1])))
         return sorted(found, key=lambda change: change[1], reverse=True)
+
+
+def _highest(scores: Mapping[str, float]) -> str | None:
+    best = max(scores.values())
+    found = [model for model, score in scores.items() if score == best]
+    return found[0] if len(found) == 1 else None
 
 
 def weeks_of(rows: Sequence[Part], leaders: Leaders, since: datetime, until: datetime) -> list[WeekPrice]:

@@ -131,13 +131,18 @@ def supported(decisions: Decisions, tables: Sequence[ScoreTable]) -> Decisions:
 
     A router that could draw one model only (its probability is 1) says nothing about a table that wants others there. That
     depends on the request and the scores of the time alone, not on the draw, so that leaving these out biases nothing. The
-    values are those of the other decisions.
+    values are those of the other decisions. Where too few would remain at a complexity, all of them stay: a table that wants
+    what the router could not draw is then refused, and the canary is named.
     """
     certain = decisions.propensity >= 1.0
     context = _contexts(decisions)
     other: Booleans = np.zeros(len(decisions), dtype=bool)
     for table in tables:
         other |= certain & (_chances(decisions, table)[context, decisions.model] < 1 - _MOST_ELSEWHERE)
+    for number in range(len(COMPLEXITIES)):
+        of_it = decisions.complexity == number
+        if (of_it & ~other).sum() < LEAST_EFFECTIVE:
+            other[of_it] = False
     found = decisions.only(~other)
     found.left_out["certain"] = int(other.sum())
     return found

@@ -77,12 +77,17 @@ def value_tables(
     until: datetime,
     *,
     most: int = MOST_OUTCOMES,
+    compare_first: bool = False,
 ) -> OffPolicy:
-    """Value score tables by the newest decisions of a time, at most `most`; two of them are also compared."""
+    """Value score tables by the newest decisions of a time, at most `most`.
+
+    Args:
+        compare_first: also compare the first table with the second one.
+    """
     decisions = supported(read_decisions(connection, since, until, most=most), tables)
     values = tuple(evaluate_table(decisions, table) for table in tables)
     differences: tuple[Difference, ...] = ()
-    if len(tables) == 2:
+    if compare_first:
         differences = compare_tables(decisions, (tables[0], tables[1]), (values[0], values[1]))
     notes = [*_limits(decisions, since, most), *(note for table in tables for note in table.notes)]
     return OffPolicy(since, until, decisions.first_at, len(decisions), values, differences, (*notes, *_NOT_SAID))
@@ -106,7 +111,7 @@ def evaluate(
         weeks: of exploration, up to `until`.
     """
     tables = read_published(connection), against(connection)
-    off_policy = value_tables(connection, tables, since, until)
+    off_policy = value_tables(connection, tables, since, until, compare_first=True)
     moment = switch(connection)
     around = None if moment is None else compare_around(connection, moment, until)
     return Evaluation(off_policy, around, read_exploration(connection, until - weeks * WEEK, until))

@@ -124,8 +124,10 @@ def _change_words(each: LeaderChange) -> str:
         f"{each.probes} of its {counted(each.outcomes, 'outcome')} of the 7 days before were probes"
     )
     if each.gained is None:
-        return f"{words}; gained: not known, too few outcomes"
-    return f"{words}; gained since: {decimals(each.gained, 1)} successes in {counted(each.tasks, 'task')}"
+        return f"{words}; gain not known: too few outcomes"
+    more = "more" if each.gained >= 0 else "fewer"
+    gained = counted(abs(round(each.gained)), "success", "successes")
+    return f"{words}; in {counted(each.tasks, 'task')} since then {gained} {more} than at the rate of {each.before}"
 
 
 def _budget_words(each: ExplorationBudget) -> str:

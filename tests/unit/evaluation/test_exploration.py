@@ -1,4 +1,4 @@
-"""What probes cost, and which changes of the leader followed them."""
+"""The price of probes, and the changes of the leader that followed them."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -66,10 +66,14 @@ def test_the_evidence_before_a_change_of_the_leader_is_counted_and_its_gain_afte
     assert (newer.before, newer.after, newer.gained) == ("b", "c", None)
 
 
-def test_changes_by_operators_and_ties_are_no_changes_of_a_rule() -> None:
+def test_operators_ties_and_scores_of_one_moment_do_not_change_the_leader_of_a_rule() -> None:
     pinned = Leaders([change(20, "a", 4.0), change(20, "b", 3.0), change(6, "b", 4.5, learned=False)])
     assert changes_of([], pinned, _SINCE, _UNTIL) == []
     assert pinned.at("simple", _UNTIL) == "b"
+    together = Leaders([change(20, "a", 4.0), change(6, "a", 3.0), change(6, "b", 2.0), change(6, "b", 2.9)])
+    assert changes_of([], together, _SINCE, _UNTIL) == []
+    first = Leaders([change(6, "a", 3.0), change(6, "b", 4.0)])
+    assert changes_of([], first, _SINCE, _UNTIL) == []
     tied = Leaders([change(20, "a", 4.0), change(20, "b", 3.0), change(6, "b", 4.0), change(5, "a", 4.2)])
     assert tied.at("simple", _UNTIL - 5.5 * _DAY) is None
     assert changes_of([], tied, _SINCE, _UNTIL) == []

@@ -137,6 +137,16 @@ def test_a_router_that_could_draw_one_model_only_says_nothing_about_another_tabl
     assert log.left_out == {}
 
 
+def test_a_fleet_that_draws_nothing_knows_its_own_table_and_names_the_canary_of_another_one() -> None:
+    log = a_log({"a": 1.0}, _SUCCESS, 2000, np.random.default_rng(8))
+    tables = [greedy_table(best, ("a", "b")) for best in ("a", "b")]
+    log = supported(log, tables)
+    own, other = (evaluate_table(log, table) for table in tables)
+    assert own.whole.success == pytest.approx(0.9, abs=0.02)
+    assert other.whole.success is None
+    assert other.complexities[0].canary == "b"
+
+
 def test_two_tables_are_compared_by_the_same_outcomes() -> None:
     log = a_log({"a": 0.5, "b": 0.5}, {"a": 0.95, "b": 0.7}, 20_000, np.random.default_rng(6))
     tables = greedy_table("a", ("a", "b"), "one"), greedy_table("b", ("a", "b"), "other")
