@@ -231,6 +231,10 @@ def test_probes_cost_what_the_leader_would_have_had(database: Database, database
         own = {"decision_id": f"d-{number}", "selected_model": model}
         events.append(an_event(**own, **({"probe": True} if probe else {})))
         events.append(an_event(outcome=outcome, cost_usd=0.03 if probe else 0.01, **own))
+    # A failure that is not the model's does not count, neither does a later attempt.
+    for number, more in enumerate(({"error_kind": "caller"}, {"request_id": REQUEST_ID, "attempt": 2})):
+        own = {"decision_id": f"x-{number}", "selected_model": "tried", **more}
+        events += [an_event(**own, probe=True), an_event(outcome="failure", **own)]
     ingest(database, database_url, events)
     publish(database_url, "tried", 4.9, 3, age="0 seconds")
     with database.transaction() as connection:

@@ -36,6 +36,12 @@ def test_a_small_case_agrees_with_the_calculation_by_hand(monkeypatch: pytest.Mo
     assert value.effective == pytest.approx(7**2 / (25 + 4))
     assert value.success == pytest.approx(0.125)
     assert value.logged == 0.75
+    # With a probability of 0.01 the second decision has w = 100 and counts like 50: 1/2 + 50 (0 - 1/2) = -24.5.
+    rare = replace(log, propensity=np.array([0.8, 0.01, 0.5, 0.5]), x=np.array([1.0, 0.0, 1.0, 1.0]))
+    monkeypatch.setattr("centralcloud.evaluation.off_policy._MOST_OFF", 99.0)
+    found = compare_tables(rare, (table, greedy_table("a", ("a", "b"))), (evaluate_table(rare, table),) * 2)
+    robust_a = (0.5 + 1 / 0.8 * 0.5 + 0.75 + 0.75 + 2 * 0.25 + 2.5 / 3) / 4
+    assert found[0].success == pytest.approx((0.5 - 24.5 + 0.25 + 1.75) / 4 - robust_a)
 
 
 def test_the_means_are_those_of_earlier_decisions() -> None:
@@ -53,6 +59,8 @@ def test_a_table_is_valued_by_decisions_of_another_one() -> None:
             assert value.low is not None
             assert value.high is not None
             assert value.low < truth < value.high
+            # 1,000 effective decisions in the worst case.
+            assert value.high - value.low < 0.25
         assert found.whole.logged == pytest.approx(0.84, abs=0.01)
 
 
