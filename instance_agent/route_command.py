@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, NamedTuple
 import typer
 
 from centralcloud.contracts import NO_ESTIMATE, SettingsError
+from centralcloud.contracts.model_choice.selection import SelectionMode
 from centralcloud.runtime.logs import configure_logs
 from centralcloud.runtime.settings import load_settings
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_line, print_rows
@@ -31,7 +32,6 @@ from instance_agent.routing.planner import Planner
 from instance_agent.routing.request import RoutingRequest
 from instance_agent.routing.router import ModelRouter
 from instance_agent.routing.rules import RoutingRules
-from instance_agent.routing.selection import SelectionMode
 from instance_agent.routing.spend import catalog_prices
 from instance_agent.routing.task import (
     HEADER_PREFIX,

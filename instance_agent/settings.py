@@ -13,9 +13,9 @@ from pydantic_settings import SettingsConfigDict
 from centralcloud.contracts import SettingsError
 from centralcloud.contracts.errors import quote
 from centralcloud.contracts.limits import MAX_ID_LENGTH, MAX_RATE_REQUESTS, MAX_RATE_WINDOW_MS, MIN_RATE_WINDOW_MS
+from centralcloud.contracts.model_choice.selection import SelectionMode
 from centralcloud.contracts.text import read_name
 from centralcloud.runtime.settings import DatabaseUrl, ProgramSettings
-from instance_agent.routing.selection import SelectionMode
 from instance_agent.sync.confirmed_events import DEFAULT_RESEND_EVENTS, DEFAULT_RESEND_SECONDS
 from instance_agent.sync.event_queue import DEFAULT_QUEUE_BYTES, DEFAULT_QUEUE_SIZE
 from instance_agent.sync.spool import DEFAULT_SPOOL_BYTES

@@ -27,7 +27,7 @@ _MODULES: Final = ("instance_agent", "instance_agent.publishing")
 #: Types that the public names use, as module:name. Programs receive them and need not import them.
 _USED_TYPES: Final = (
     "instance_agent.routing.decision:RankedModel",
-    "instance_agent.routing.selection:Chance",
+    "centralcloud.contracts.model_choice.selection:Chance",
     "instance_agent.catalog.model:Model",
     "instance_agent.catalog.model:Pricing",
     "instance_agent.catalog.learned_scores:LearnedScore",
@@ -35,9 +35,9 @@ _USED_TYPES: Final = (
     "centralcloud.contracts.estimate:Estimate",
     "instance_agent.routing.decision:Preference",
     "instance_agent.routing.decision:Fallback",
-    "instance_agent.routing.selection:SelectionMethod",
-    "instance_agent.routing.selection:SelectionMode",
-    "instance_agent.routing.selection:SelectionKind",
+    "centralcloud.contracts.model_choice.selection:SelectionMethod",
+    "centralcloud.contracts.model_choice.selection:SelectionMode",
+    "centralcloud.contracts.model_choice.selection:SelectionKind",
     "instance_agent.client.result:GenerationResult",
     "instance_agent.client.result:AttemptResult",
     "instance_agent.client.router:RouteDecision",

@@ -28,6 +28,11 @@ COMMANDS: Final[Mapping[str, tuple[Command, ...]]] = {
         Command("dashboard", "Serve the pages of the fleet, until SIGTERM or Ctrl-C.", f"{_COMMANDS}.dashboard"),
         Command("findings", "Show open findings, those that concern the most traffic first.", f"{_COMMANDS}.findings"),
         Command("report", "Show the review of a week, or write it as a page.", f"{_COMMANDS}.report"),
+        Command(
+            "evaluate",
+            "Show what learning was worth: scores valued by the log, a switch, the price of probes.",
+            f"{_COMMANDS}.evaluate",
+        ),
         Command("metrics", "Show the counters of every pair of a model and a complexity.", f"{_COMMANDS}.metrics"),
         Command("instances", "Show and forget instances.", f"{_COMMANDS}.instances"),
         Command("queue", "Show the queue of routing events, and purge it.", f"{_COMMANDS}.queue"),

@@ -71,7 +71,7 @@ def _write(found: "Report", html: Path | None, *, json_output: bool) -> None:
     if json_output:
         from centralcloud.dashboard.report.recommendations import recommendations
 
-        print_json({**_as_json(found), "recommendations": _as_json(() if empty else recommendations(found))})
+        print_json({**as_json(found), "recommendations": as_json(() if empty else recommendations(found))})
     elif html is not None:
         _write_file(html, report_html(found, zone, empty=empty))
         if empty:
@@ -95,12 +95,12 @@ def _write_file(path: Path, text: str) -> None:
         raise SettingsError(f"--html: cannot write {path}: {error.strerror or error}") from None
 
 
-def _as_json(value: Any) -> Any:
+def as_json(value: Any) -> Any:
     """Return named tuples as objects, with the names of their fields."""
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return {name: _as_json(each) for name, each in value._asdict().items()}
+        return {name: as_json(each) for name, each in value._asdict().items()}
     if isinstance(value, tuple | list):
-        return [_as_json(each) for each in value]
+        return [as_json(each) for each in value]
     return value
 
 

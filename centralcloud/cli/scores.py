@@ -1,19 +1,27 @@
 """`centralcloud scores`: the learned scores, the reasons for them, and overrides by an operator."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from centralcloud.cli.arguments import Reason, in_order, refuse_empty
 from centralcloud.cli.context import open_database, read_fleet_settings, read_settings, this_operator
+from centralcloud.cli.report import as_json
 from centralcloud.contracts import COMPLEXITIES, SettingsError
 from centralcloud.runtime.commands.arguments import utf8
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows, print_table, print_text
 from centralcloud.runtime.wording import decimals
 
+if TYPE_CHECKING:
+    from centralcloud.evaluation.report import OffPolicy
+
 app = typer.Typer(help="Show, explain, compare, pin and roll back scores.", invoke_without_command=True)
+
+#: The decisions by which `--compare` values the rules: the newest ones of this time, so that it answers at once.
+_VALUED_TIME: Final = timedelta(days=7)
+_MOST_VALUED: Final = 50_000
 
 ModelName = Annotated[str, typer.Argument(help="Name of the model.")]
 Complexity = Annotated[str, typer.Argument(help="simple, medium or complex.")]
@@ -22,7 +30,10 @@ Complexity = Annotated[str, typer.Argument(help="simple, medium or complex.")]
 @app.callback()
 def show(
     context: typer.Context,
-    compare: Annotated[bool, typer.Option("--compare", help="The score of every rule, side by side.")] = False,
+    compare: Annotated[
+        bool,
+        typer.Option("--compare", help="The score of every rule, side by side, and what each was worth by the log."),
+    ] = False,
     task_types: Annotated[
         bool, typer.Option("--task-types", help="The scores for tasks of one type, the best model first.")
     ] = False,
@@ -192,13 +203,15 @@ def _compare(*, json_output: bool) -> None:
     with open_database(read_settings(), "scores") as database, database.transaction() as connection:
         rows = compare_rules(connection)
         published_by = publishing_rule(rows)
+    valued = _value_rules() if rows else None
     names = {rule for row in rows for rule in row["scores"]}
     rules = sorted(names, key=lambda rule: (rule != published_by, rule))
     choices = {complexity: {rule: _choice(rows, rule, complexity) for rule in rules} for complexity in COMPLEXITIES}
     differ = {complexity: len(set(made.values()) - {None}) > 1 for complexity, made in choices.items()}
     if json_output:
         chosen = [{"complexity": each, "choices": choices[each], "differ": differ[each]} for each in COMPLEXITIES]
-        print_json({"published_by": published_by, "pairs": rows, "choices": chosen})
+        by_log = None if isinstance(valued, str) else as_json(valued)
+        print_json({"published_by": published_by, "pairs": rows, "choices": chosen, "by_log": by_log})
         return
     cells = [
         (
@@ -218,6 +231,39 @@ def _compare(*, json_output: bool) -> None:
         if words:
             verdict = "they would choose differently" if differ[complexity] else "the same choice"
             print_text(f"{complexity}: {verdict} ({words})")
+    if valued is not None:
+        _print_values(valued)
+
+
+def _value_rules() -> "OffPolicy | str":
+    """Return what the published scores and those of each rule were worth by the log, or why it cannot be read."""
+    from psycopg.errors import InsufficientPrivilege
+
+    from centralcloud.evaluation.reading import read_published, read_rules
+    from centralcloud.evaluation.report import value_tables
+
+    until = datetime.now(UTC)
+    try:
+        with open_database(read_settings(), "scores") as database, database.transaction() as connection:
+            tables = [read_published(connection), *read_rules(connection).values()]
+            return value_tables(connection, tables, until - _VALUED_TIME, until, most=_MOST_VALUED)
+    except InsufficientPrivilege as error:
+        return f"{error.diag.message_primary}: expected a login with the rights of centralcloud_worker"
+
+
+def _print_values(valued: "OffPolicy | str") -> None:
+    from centralcloud.evaluation.text import VALUE_TITLES, off_policy_lines, value_rows
+
+    print_text("")
+    if isinstance(valued, str):
+        print_text(f"Success by the log: not known, {valued}")
+    elif not valued.decisions:
+        print_text("Success by the log: not known, no decision of the last 7 days was drawn and has an outcome")
+    else:
+        print_text("Success by the log of the last 7 days, if routers had used these scores:")
+        print_table(VALUE_TITLES, value_rows(valued.tables), empty="")
+        for line in off_policy_lines(valued):
+            print_text(line)
 
 
 def _choice(rows: list[dict[str, Any]], rule: str, complexity: str) -> str | None:

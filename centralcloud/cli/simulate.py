@@ -16,9 +16,9 @@ from centralcloud.runtime.terminal.output import AsJson, print_json, print_table
 from centralcloud.runtime.wording import counted, decimals, percent
 
 if TYPE_CHECKING:
+    from centralcloud.contracts.model_choice.selection import SelectionMode
     from centralcloud.simulate.comparison import World
     from centralcloud.simulate.records import Records
-    from instance_agent.routing.selection import SelectionMode
 
 _MOST_SEEDS: Final = 10_000
 _DEFAULT_LENGTH: Final = timedelta(days=14)

@@ -10,13 +10,13 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
+from centralcloud.contracts.model_choice.selection import SelectionMode
 from centralcloud.simulate.candidates import check_rule, make_candidate
 from centralcloud.simulate.engine import simulate
 from centralcloud.simulate.evaluation import RunEvaluation, evaluate_run
 from centralcloud.simulate.ground_truth import GroundTruth
 from centralcloud.simulate.intervals import estimate, limits_of
 from centralcloud.simulate.scenario import Scenario
-from instance_agent.routing.selection import SelectionMode
 
 
 class World(Protocol):

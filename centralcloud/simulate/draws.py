@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from centralcloud.contracts.model_choice.best_probability import BetaPosterior, FixedValue
+from centralcloud.contracts.model_choice.posterior_table import LARGEST_PARAMETER, SMALLEST_PARAMETER
+from centralcloud.contracts.model_choice.selection import Candidate, SelectionMethod, group_draws, probe_shares_of
 from centralcloud.runtime.arrays import Booleans, Floats, Integers
-from instance_agent.routing.best_probability import BetaPosterior, FixedValue
-from instance_agent.routing.posterior_table import LARGEST_PARAMETER, SMALLEST_PARAMETER
-from instance_agent.routing.selection import Candidate, SelectionMethod, group_draws, probe_shares_of
 
 
 class Draws:

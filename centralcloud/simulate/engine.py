@@ -6,6 +6,7 @@ from itertools import accumulate, cycle
 
 import numpy as np
 
+from centralcloud.contracts.model_choice.selection import SelectionMode
 from centralcloud.learning.rule import Rule, States
 from centralcloud.runtime.arrays import Floats
 from centralcloud.simulate.adversary import report
@@ -16,7 +17,6 @@ from centralcloud.simulate.in_memory_evidence import InMemoryEvidence
 from centralcloud.simulate.mail import Mail
 from centralcloud.simulate.reports import Tasks
 from centralcloud.simulate.told_versions import ToldVersions
-from instance_agent.routing.selection import SelectionMode
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from centralcloud.contracts.model_choice.selection import SelectionMode
 from centralcloud.learning.rule import Score
 from centralcloud.runtime.arrays import Booleans, Integers
 from centralcloud.simulate.draws import Draws
@@ -14,7 +15,6 @@ from instance_agent.catalog.catalog import ModelCatalog
 from instance_agent.catalog.learned_scores import LearnedScore, LearnedScores, Pair
 from instance_agent.catalog.model import Model
 from instance_agent.routing.router import ModelRouter
-from instance_agent.routing.selection import SelectionMode
 
 #: Time of publication of scores; no result depends on it.
 _NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)

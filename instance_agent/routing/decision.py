@@ -6,9 +6,9 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
+from centralcloud.contracts.model_choice.selection import Chance, SelectionKind, SelectionMethod
 from instance_agent.catalog.learned_scores import LearnedScore
 from instance_agent.catalog.model import Model
-from instance_agent.routing.selection import Chance, SelectionKind, SelectionMethod
 
 Preference = Literal["speed", "cost"]
 PREFERENCES: Final = ("speed", "cost")

@@ -5,6 +5,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 from centralcloud.contracts.fleet_configuration import RoutingPolicy
+from centralcloud.contracts.model_choice.selection import Chance
 from instance_agent.catalog.catalog import CatalogSnapshot
 from instance_agent.catalog.configuration import Target
 from instance_agent.routing.conditions import MIDDLE
@@ -14,7 +15,6 @@ from instance_agent.routing.explanation import TargetOrder
 from instance_agent.routing.plan import PlannedTarget
 from instance_agent.routing.prepared import ModelTargets
 from instance_agent.routing.routes import Candidate, Stage
-from instance_agent.routing.selection import Chance
 from instance_agent.routing.spend import PriceOf
 from instance_agent.routing.task import Task
 

@@ -5,13 +5,13 @@ from typing import Literal
 from msgspec import Struct
 
 from centralcloud.contracts.fleet_configuration import RoutingPolicy
+from centralcloud.contracts.model_choice.selection import SelectionMethod
 from instance_agent.catalog.configuration import Target
 from instance_agent.routing.constraints import RELAXATIONS
 from instance_agent.routing.decision import RankedModel
 from instance_agent.routing.demotion import Demotion, Promotion
 from instance_agent.routing.errors import RoutingError
 from instance_agent.routing.explanation import explain_plan
-from instance_agent.routing.selection import SelectionMethod
 from instance_agent.routing.struck import Struck
 from instance_agent.routing.task import Task
 

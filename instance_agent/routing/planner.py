@@ -16,6 +16,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Final
 
 from centralcloud.contracts.errors import quote
+from centralcloud.contracts.model_choice.selection import SelectionMode
 from centralcloud.contracts.task_classifier.trained import TrainedClassifier
 from instance_agent.catalog.aliases import AUTO_NAMES
 from instance_agent.catalog.catalog import CatalogSnapshot
@@ -32,7 +33,6 @@ from instance_agent.routing.refusals import forced_refusal, not_found, reasons, 
 from instance_agent.routing.request import ALL_HEALTHY, HealthView, RoutingRequest
 from instance_agent.routing.routes import Route, point_of
 from instance_agent.routing.rules import NO_RULES, POLICY_PREFIX, Routed, RoutingRules
-from instance_agent.routing.selection import SelectionMode
 from instance_agent.routing.spend import (
     NO_SPEND,
     are_within,

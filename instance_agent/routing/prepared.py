@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from itertools import accumulate, groupby
 from typing import Final
 
+from centralcloud.contracts.model_choice.selection import Selection, SelectionMode, method_for
 from instance_agent.catalog.catalog import CatalogSnapshot
 from instance_agent.catalog.configuration import Target
 from instance_agent.routing.decision import Preference, RankedModel
 from instance_agent.routing.explanation import TargetOrder
 from instance_agent.routing.plan import PlannedTarget
 from instance_agent.routing.ranking import SCORE_WEIGHTS, Entry, candidate_of, preferred_value
-from instance_agent.routing.selection import Selection, SelectionMode, method_for
 
 #: Models of a plan whose endpoints are drawn by weight; those after them are in the order of weight. Few plans get there.
 _DRAWN_MODELS: Final = 4

@@ -5,11 +5,11 @@ from typing import Final, NamedTuple
 from msgspec.structs import replace
 
 from centralcloud.contracts import NO_ESTIMATE
+from centralcloud.contracts.model_choice.selection import Candidate
 from instance_agent.catalog.catalog import CatalogSnapshot
 from instance_agent.catalog.learned_scores import LearnedScore
 from instance_agent.catalog.model import Model
 from instance_agent.routing.decision import Preference
-from instance_agent.routing.selection import Candidate
 
 # Weights of the score beside speed and cost (docs/reference/specification.md).
 _SPEED_SCORE_WEIGHT: Final = 0.7

@@ -12,12 +12,7 @@ import uuid_utils
 
 from centralcloud.contracts import COMPLEXITIES, RequestEvent, RoutingEvent
 from centralcloud.contracts.limits import MAX_INT4, NEUTRAL_SCORE
-from centralcloud.runtime.logs import get_logger
-from instance_agent.catalog.catalog import CatalogSnapshot, ModelCatalog
-from instance_agent.routing.decision import PREFERENCES, Choice, Decision, Fallback, Preference, RankedModel
-from instance_agent.routing.errors import RoutingError
-from instance_agent.routing.ranking import SCORE_WEIGHTS, Entry, Ranking, candidate_of
-from instance_agent.routing.selection import (
+from centralcloud.contracts.model_choice.selection import (
     Candidate,
     Selection,
     SelectionKind,
@@ -25,6 +20,11 @@ from instance_agent.routing.selection import (
     SelectionMode,
     method_for,
 )
+from centralcloud.runtime.logs import get_logger
+from instance_agent.catalog.catalog import CatalogSnapshot, ModelCatalog
+from instance_agent.routing.decision import PREFERENCES, Choice, Decision, Fallback, Preference, RankedModel
+from instance_agent.routing.errors import RoutingError
+from instance_agent.routing.ranking import SCORE_WEIGHTS, Entry, Ranking, candidate_of
 
 __all__ = ["EventSink", "ModelRouter", "RoutingError", "RoutingKey"]
 

@@ -135,6 +135,7 @@ def test_a_worker_runs_every_command_of_operators(fleet: Fleet, tmp_path: Path) 
         ["scores", "pin", "gpt-4o", "complex", "4.5"],
         ["scores", "unpin", "gpt-4o", "complex"],
         ["scores", "--compare"],
+        ["evaluate", "--against", "1", "--switch", "1"],
         ["scores", "explain", "gpt-4o", "complex"],
         ["scores", "history"],
         ["freeze", "--reason", "a test"],
@@ -199,6 +200,19 @@ def test_a_superuser_can_forbid_locks_and_large_objects_to_all_but_workers(fleet
     ):
         assert "denied" in refusal(fleet.dashboard, f"SELECT {forbidden}")
     assert execute(fleet.worker, "SELECT pg_try_advisory_xact_lock(1)") == [(True,)]
+
+
+def test_a_dashboard_compares_scores_and_may_not_value_them_by_the_log(fleet: Fleet) -> None:
+    learn_something(fleet)
+    env = {"DATABASE_URL": fleet.dashboard}
+    compared = run_command("centralcloud", "scores", "--compare", env=env)
+    assert compared.returncode == 0, compared.stderr
+    assert "Success by the log: not known, permission denied for table routing_records" in compared.stdout
+    assert json.loads(run_command("centralcloud", "scores", "--compare", "--json", env=env).stdout)["by_log"] is None
+    refused = run_command("centralcloud", "evaluate", env=env)
+    assert refused.returncode == 1
+    (line,) = refused.stderr.strip().splitlines()
+    assert "permission denied for table routing_records" in line
 
 
 def test_a_dashboard_reads_its_tables_and_views_and_writes_nothing(fleet: Fleet) -> None:

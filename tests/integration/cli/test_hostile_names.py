@@ -29,6 +29,7 @@ COMMANDS = [
     ("findings",),
     ("metrics",),
     ("report",),
+    ("evaluate",),
     ("instances", "list"),
     ("models", "list"),
     ("history",),

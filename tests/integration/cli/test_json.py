@@ -18,7 +18,8 @@ WITHOUT_JSON = {"run", "serve", "demo", "completion", "dashboard"}
 #: In an order in which each finds what it needs.
 COMMANDS = (
     "migrate", "publish FILE", "drain", "queue --seconds 0.1", "status --seconds 0.1", "doctor", "findings",
-    "metrics", "report", "learn --dry-run", "learn", "scores", "scores --compare", "scores explain gpt-4o complex",
+    "metrics", "report", "evaluate", "evaluate --against 7d --switch 7d", "learn --dry-run",
+    "learn", "scores", "scores --compare", "scores explain gpt-4o complex",
     "scores history", "scores pin gpt-4o complex 4.5", "scores unpin gpt-4o complex", "scores rollback --to 1",
     "freeze --reason x", "unfreeze", "models", "models list", "models rename gpt-4o gpt-5", "models retire gpt-5",
     "models retire gpt-5 --undo", "models changed gpt-5", "models changed gpt-5 --undo", "models forget gpt-5 --yes",

@@ -86,6 +86,18 @@ HOT: dict[str, dict[str, Any]] = {
     "centralcloud.maintenance/roll_up": {
         "since": datetime.now(UTC) - timedelta(hours=1), "until": datetime.now(UTC) + timedelta(hours=1),
     },
+    "centralcloud.evaluation/read_outcomes": {
+        "since": datetime.now(UTC) - timedelta(days=7), "until": datetime.now(UTC) + timedelta(hours=1), "most": 100,
+    },
+    "centralcloud.evaluation/count_probes": {
+        "since": datetime.now(UTC) - timedelta(days=7), "until": datetime.now(UTC) + timedelta(hours=1), "most": 100,
+    },
+    "centralcloud.evaluation/count_around": {
+        "since": datetime.now(UTC) - timedelta(hours=1), "until": datetime.now(UTC) + timedelta(hours=1), "newest": True,
+        "most": 1_000_000,
+    },
+    "centralcloud.evaluation/read_version": {"version": 1},
+    "centralcloud.evaluation/oldest_version": {},
     "centralcloud.maintenance/pending_roll_up": {},
     "centralcloud.maintenance/delete_roll_up": {"since": datetime.now(UTC), "until": datetime.now(UTC)},
     "centralcloud.maintenance/pending_usage": {},
@@ -124,6 +136,7 @@ CALLS = {
 }
 #: Statements over an hour or a day, which has the same share of the records in both databases: their cost may grow with it.
 PROPORTIONAL = {
+    "centralcloud.evaluation/count_around",
     "centralcloud.maintenance/roll_up",
     "centralcloud.maintenance/sum_usage",
     "centralcloud.maintenance/sum_escalations",

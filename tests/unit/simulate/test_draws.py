@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from centralcloud.contracts import Estimate
+from centralcloud.contracts.model_choice.selection import Candidate, Selection, SelectionMethod, method_for
 from centralcloud.simulate.draws import Draws
-from instance_agent.routing.selection import Candidate, Selection, SelectionMethod, method_for
 
 DRAWS = 40_000
 

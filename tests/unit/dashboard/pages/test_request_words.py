@@ -7,11 +7,11 @@ from typing import get_args
 import pytest
 
 from centralcloud.contracts.limits import BLAMELESS_ERROR_KINDS
+from centralcloud.contracts.model_choice.selection import SelectionMethod
 from centralcloud.dashboard.pages import request_words as words
 from instance_agent.routing import listed, planner, prepared, restrictions, routes, spend
 from instance_agent.routing.constraints import RELAXATIONS
 from instance_agent.routing.plan import Affinity, PlanKind
-from instance_agent.routing.selection import SelectionMethod
 from instance_agent.routing.struck import Struck
 from instance_agent.routing.task import Source
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from centralcloud.contracts import Estimate
-from instance_agent.routing.selection import Candidate, Selection, SelectionMethod
+from centralcloud.contracts.model_choice.selection import Candidate, Selection, SelectionMethod
 
 
 def estimate(mean: float, n_eff: float, probe_share: float = 0.0) -> Estimate:

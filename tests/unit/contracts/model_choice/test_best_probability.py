@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from instance_agent.routing.best_probability import BetaPosterior, FixedValue, probability_best
+from centralcloud.contracts.model_choice.best_probability import BetaPosterior, FixedValue, probability_best
 
 
 def posterior(mean: float, n_eff: float, shift: float = 0.0) -> BetaPosterior:

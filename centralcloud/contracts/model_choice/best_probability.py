@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from operator import mul
 from typing import Final
 
-from instance_agent.routing.posterior_table import BetaPosterior, PosteriorTable, table_of
+from centralcloud.contracts.model_choice.posterior_table import BetaPosterior, PosteriorTable, table_of
 
 __all__ = ["BetaPosterior", "FixedValue", "probability_best"]
 

@@ -16,8 +16,9 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from centralcloud.contracts import NO_ESTIMATE, SCORE_MAX, Estimate
-from instance_agent.routing.best_probability import BetaPosterior, FixedValue, probability_best
+from centralcloud.contracts.estimate import NO_ESTIMATE, Estimate
+from centralcloud.contracts.limits import SCORE_MAX
+from centralcloud.contracts.model_choice.best_probability import BetaPosterior, FixedValue, probability_best
 
 SelectionMethod = Literal["thompson", "greedy"]
 #: `auto`: Thompson sampling if at least one score comes with an estimate, else greedy.

@@ -1,0 +1,1 @@
+"""The choice of a model by scores, as probabilities: what routers do with them, and what an evaluation assumes. Pure."""
