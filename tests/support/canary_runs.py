@@ -62,7 +62,7 @@ def run_canaries(world: World, *, runs: int, seed: int) -> Result:
             [world.plan.steps[each.step] if each.status == "ramping" else 0.5 for each in canaries.stages]
         )
         sessions, first = _minute_of(world, minute, share, canaries.ramping, rng)
-        flags = canaries.judge([_minutes_of_arms(sessions, run) for run in range(runs)])
+        flags = canaries.judge([_minutes_of_arms(sessions, run) for run in range(runs)], canaries.ramping)
         shape = (world.sessions, runs)
         canaries.fold(
             sessions,

@@ -70,14 +70,18 @@ class CanaryRuns:
         found: Booleans = np.array([not stage.has_ended for stage in self.stages])
         return found
 
-    def judge(self, minutes: Sequence[tuple[ArmMinute, ArmMinute]]) -> Booleans:
-        """Judge a minute of control and treatment of each canary that is ramping.
+    def judge(self, minutes: Sequence[tuple[ArmMinute, ArmMinute]], which: Booleans) -> Booleans:
+        """Judge a minute of control and treatment.
+
+        Args:
+            minutes: of each canary.
+            which: (R,) canaries that are judged.
 
         Returns:
             (R, 2) whether control was out of order in it, and whether treatment was.
         """
         found: Booleans = np.zeros((len(self.stages), 2), dtype=bool)
-        for run in np.flatnonzero(self.ramping).tolist():
+        for run in np.flatnonzero(which).tolist():
             found[run], self._usual[run] = judge(self._usual[run], *minutes[run])
         self.bad_minutes = self.bad_minutes + found.any(axis=1)
         return found
@@ -90,25 +94,29 @@ class CanaryRuns:
         """Look at each canary; a look at the end of a window ends it.
 
         Args:
-            held: (R,) canaries whose step has not begun everywhere: they can only be rolled back, and their dwell begins
-                when they are no longer held.
+            held: (R,) canaries that wait for sessions from before their step, or their pause, to be folded. One that is
+                ramping can only be rolled back, and its dwell begins afterwards; one that is paused stays so.
         """
         found = []
         for run, facts in enumerate(self._evidence.facts()):
-            before = self.stages[run]
-            waits = held is not None and bool(held[run]) and before.status == "ramping"
-            if waits:
-                before = before._replace(since=now)
-            after = advance(self.plan, before, facts, now)
-            if waits and (after.step > before.step or after.status == "promoted"):
-                after = before
-            self.stages[run] = after
-            found.append(Advance(before, after, facts))
-            if found[-1].began_again:
+            step = self._next(run, facts, now, held=held is not None and bool(held[run]))
+            self.stages[run] = step.after
+            if step.began_again:
                 self._evidence.begin_again(run)
-            elif found[-1].stepped:
-                self._evidence.begin_step(run, after.step)
+            elif step.stepped:
+                self._evidence.begin_step(run, step.after.step)
+            found.append(step)
         if now >= self._window_ends:
             self._evidence.close_window()
             self._window_ends += WINDOW_SECONDS
         return found
+
+    def _next(self, run: int, facts: Facts, now: float, *, held: bool) -> Advance:
+        stage = self.stages[run]
+        if not held or stage.has_ended:
+            return Advance(stage, advance(self.plan, stage, facts, now), facts)
+        if stage.status == "paused":
+            return Advance(stage, stage, facts)
+        stage = stage._replace(since=now)
+        step = Advance(stage, advance(self.plan, stage, facts, now), facts)
+        return step._replace(after=stage) if step.stepped or step.after.status == "promoted" else step
