@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 from centralcloud.runtime.arrays import Booleans, Floats, Integers, np
 from centralcloud.simulate.experiments.scenario import CONTROL, Experiment
@@ -54,14 +54,14 @@ class Batch:
 
     def chosen(self, sessions: Booleans | Integers) -> "Batch":
         """Return some of the sessions, in the order that is asked for."""
-        where: Integers = np.flatnonzero(sessions) if sessions.dtype == bool else sessions
+        where = np.arange(len(self.run))[sessions]
         requests = self.requests
         first = np.cumsum(requests) - requests
         counts = requests[where]
         owner = np.repeat(np.arange(len(where)), counts)
         place = np.arange(len(owner)) + np.repeat(first[where] - (np.cumsum(counts) - counts), counts)
-        of_sessions = [getattr(self, name)[where] for name in _OF_SESSIONS]
-        return Batch(*of_sessions, owner, *(getattr(self, name)[place] for name in _OF_REQUESTS))
+        of_sessions = {name: getattr(self, name)[where] for name in _OF_SESSIONS}
+        return Batch(**of_sessions, owner=owner, **{name: getattr(self, name)[place] for name in _OF_REQUESTS})
 
     @staticmethod
     def empty() -> "Batch":
@@ -74,10 +74,10 @@ class Batch:
         """Return the sessions of all of them; at least one batch."""
         offsets = np.cumsum([0, *(len(each.run) for each in batches)])
         owner = np.concatenate([each.owner + offset for each, offset in zip(batches, offsets, strict=False)])
-        of_sessions = [np.concatenate([getattr(each, name) for each in batches]) for name in _OF_SESSIONS]
-        return Batch(
-            *of_sessions, owner, *(np.concatenate([getattr(each, name) for each in batches]) for name in _OF_REQUESTS)
-        )
+        parts: dict[str, Any] = {
+            name: np.concatenate([getattr(each, name) for each in batches]) for name in (*_OF_SESSIONS, *_OF_REQUESTS)
+        }
+        return Batch(owner=owner, **parts)
 
 
 _NAMES = [each.name for each in fields(Batch)]
