@@ -95,5 +95,7 @@ def _number(value: float | None) -> str | None:
     return None if value is None else decimals(value)
 
 
-def _half_width(metric: str, value: float) -> str:
+def _half_width(metric: str, value: float | None) -> str | None:
+    if value is None:
+        return None
     return f"± {percent(value)}" if metric in _RATIOS else f"± {decimals(100 * value, 2)} points"

@@ -64,7 +64,7 @@ def explain(error: ValidationError, parts: Mapping[str, type[BaseModel]]) -> str
         return f"{where or 'scenario'}: found the key {quote(key)}, expected one of {', '.join(part.model_fields)}"
     if first["type"] == "missing":
         return f"{path}: found nothing, expected a value"
-    expected = re.sub(r"^Input should( be)?|^(Value|List|String) should (be|have)", "", first["msg"]).strip()
+    expected = re.sub(r"^Input should( be)?|^(Value|List|Dictionary|String) should (be|have)", "", first["msg"]).strip()
     expected = re.sub(r" after validation, not \d+$", "", expected)
     if "NoneType" in expected or first["type"] in ("model_type", "dict_type"):
         expected = "an object"

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from centralcloud.experiments.canary import CanaryPlan
+from centralcloud.experiments.interval import UNKNOWN
 from centralcloud.runtime.arrays import np
 from centralcloud.simulate.experiments.canaries import CanaryResult, simulate_canaries
-from centralcloud.simulate.experiments.comparisons import ComparisonRun, simulate_comparisons
+from centralcloud.simulate.experiments.comparisons import ComparisonResult, ComparisonRun, simulate_comparisons
 from centralcloud.simulate.experiments.scenario import Experiment
 from centralcloud.simulate.processes import run_side_by_side
 
@@ -107,7 +108,7 @@ def _of_comparisons(experiment: Experiment, runs: Sequence[ComparisonRun]) -> di
                 "declared_outcomes": _quantiles(
                     [math.inf if each.outcomes is None else each.outcomes for each in found]
                 ),
-                "half_width": _quantiles([(each.high - each.low) / 2 for each in found]),
+                "half_width": _quantiles([_half_width(each) for each in found]),
             }
         treatments.append({"name": name, "metrics": metrics})
     return {
@@ -115,6 +116,12 @@ def _of_comparisons(experiment: Experiment, runs: Sequence[ComparisonRun]) -> di
         "seconds": _quantiles([run.seconds for run in runs]),
         "requests": _quantiles([run.requests for run in runs]),
     }
+
+
+def _half_width(found: ComparisonResult) -> float:
+    """Return half the width of an interval; infinite: one of its ends is not known yet."""
+    known = found.low > -UNKNOWN and found.high < UNKNOWN
+    return (found.high - found.low) / 2 if known else math.inf
 
 
 def share(count: int, of: int) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """Scenario files of experiments: JSON, checked, with the treatments that differ from control in what they name."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -25,6 +26,7 @@ _Probability = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 _Seconds = Annotated[float, Field(ge=0, le=10_000_000, allow_inf_nan=False)]
 _Positive = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
 _Spread = Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)]
+_Weight = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
 _Minutes = Annotated[int, Field(ge=0, le=100_000)]
 _Outcomes = Annotated[int, Field(ge=1, le=1_000_000_000)]
 _By = either(_Share, dict[str, _Share])
@@ -75,7 +77,7 @@ class _Traffic(_Part):
     requests_per_session: Annotated[float, Field(ge=1, le=MOST_REQUESTS, allow_inf_nan=False)] = 4.0
     seconds_between_requests: _Seconds = 30.0
     likeness: _Share = 0.1
-    complexities: dict[str, Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]] | None = None
+    complexities: Annotated[dict[str, _Weight], Field(min_length=1)] | None = None
     latency_spread: _Spread = 1.0
     cost_spread: _Spread = 0.5
 
@@ -270,15 +272,19 @@ class _Resolver:
             return (value,) * len(known or (1,))
         if known is None:
             raise self._wrong(place, value, "one number, or traffic.complexities")
-        if set(value) != set(known):
-            raise self._wrong(place, value, f"a number for each of {', '.join(known)}")
+        for complexity in value:
+            if complexity not in known:
+                raise self._wrong(place, complexity, f"complexities of the traffic: {', '.join(known)}")
+        if len(value) < len(known):
+            raise self._wrong(place, list(value), f"a number for each of {', '.join(known)}")
         return tuple(value[complexity] for complexity in known)
 
     def _plan(self) -> CanaryPlan | Comparison:
         plan = self._parts.plan
         if isinstance(plan, _CanaryPlan):
-            if sorted(set(plan.steps)) != plan.steps:
-                raise self._wrong("plan.steps", plan.steps, "larger shares one after the other")
+            for number, (step, following) in enumerate(pairwise(plan.steps)):
+                if following <= step:
+                    raise self._wrong(f"plan.steps[{number + 1}]", following, f"more than {step:g}, the step before")
             return CanaryPlan(**{**plan.model_dump(), "steps": tuple(plan.steps)})
         most = 1 / len(self._names)
         share = plan.share if plan.share is not None else 1 / (len(self._names) + 1)
@@ -307,11 +313,7 @@ class _Resolver:
                 raise self._wrong("treatments", name, f"a name other than {_ALL} and {_CONTROL}")
 
     def _check_complexities(self) -> None:
-        if self._complexities is None:
-            return
-        if not self._complexities:
-            raise self._wrong("traffic.complexities", {}, f"shares of some of {', '.join(COMPLEXITIES)}")
-        for name in self._complexities:
+        for name in self._complexities or ():
             if name not in COMPLEXITIES:
                 raise self._wrong("traffic.complexities", name, f"some of {', '.join(COMPLEXITIES)}")
 
