@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from centralcloud.experiments.canary import CanaryPlan
-from centralcloud.simulate.experiments.canaries import CanaryResult, simulate_canaries
+from centralcloud.simulate.experiments.canaries import CanaryResult, _Simulation, simulate_canaries
 from centralcloud.simulate.experiments.scenario import Arm, Experiment, Folding, Outage, Traffic
+from centralcloud.simulate.experiments.sessions import Splits
 
 _CONTROL = Arm(success=(0.95,))
 _PLAN = CanaryPlan(margin=0.05, harm_budget=0.03, win_needed=False)
 _IDLE = 300.0
-#: Treatment has enough traffic by then for an outage to be noticed.
-_LATE = range(35, 37)
+_OUTAGE = range(15, 20)
 
 
 def _experiment(treatment: Arm, plan: CanaryPlan = _PLAN, **changes: object) -> Experiment:
@@ -45,6 +45,16 @@ def test_each_step_waits_for_the_sessions_from_before_it_and_dwells_then() -> No
     assert all(each.seconds > shortest for each in _equal())
 
 
+def test_without_a_dwell_a_step_waits_for_the_sessions_from_before_it_too() -> None:
+    plan = CanaryPlan(steps=(0.2, 0.5), dwell_seconds=0.0, margin=0.1, harm_budget=0.1, win_needed=False)
+    idle = 3600.0
+    traffic = Traffic(sessions_per_minute=40.0, request_gap=15.0)
+    folding = Folding(idle=idle, wait=60.0)
+    results = simulate_canaries(_experiment(_CONTROL, plan, folding=folding, traffic=traffic), range(2))
+    assert [each.status for each in results] == ["promoted"] * 2
+    assert all(each.seconds > 2 * idle for each in results)
+
+
 def test_a_dead_arm_is_rolled_back_after_few_requests() -> None:
     results = simulate_canaries(_experiment(replace(_CONTROL, success=(0.0,))), range(12))
     assert {(each.status, each.reason, each.retries) for each in results} == {("rolled_back", "fewer successes", 1)}
@@ -54,11 +64,24 @@ def test_a_dead_arm_is_rolled_back_after_few_requests() -> None:
 
 
 def test_an_outage_of_treatment_costs_a_retry_and_no_more() -> None:
-    """Its failures are known when the canary has begun again: they would stop it a second time, for good."""
-    outage = Outage(arms=frozenset({1}), from_minute=_LATE.start, until_minute=_LATE.stop, success=0.0)
-    results = simulate_canaries(_experiment(_CONTROL, outages=(outage,)), range(2))
+    """Its failures are known when the pause is over: they would stop the canary a second time, for good."""
+    outage = Outage(arms=frozenset({1}), from_minute=_OUTAGE.start, until_minute=_OUTAGE.stop, success=0.0)
+    plan = _PLAN._replace(steps=(0.25, 0.5), retry_pause_seconds=60.0)
+    results = simulate_canaries(_experiment(_CONTROL, plan, outages=(outage,)), range(2))
     assert [(each.status, each.retries) for each in results] == [("promoted", 1)] * 2
-    assert all(each.bad_minutes == len(_LATE) for each in results)
+    assert all(each.bad_minutes in (1, 2) for each in results), "then it had no traffic any more"
+    assert all(each.seconds < 80 * 60 for each in results), "the minute is left out of the evidence for a promotion"
+
+
+def test_requests_of_a_session_that_lost_its_treatment_are_not_folded() -> None:
+    simulation = _Simulation(_experiment(_CONTROL), (1,))
+    splits = Splits(1, np.array([0.5]), np.array([0.5]))
+    batch = simulation._source.draw(0.0, 60.0, np.array([0]), splits, np.array([0]))
+    simulation._stopped[0, 0] = 45.0
+    treated = batch.arm[batch.owner] == 1
+    counted = simulation._counted(batch)
+    assert counted[~treated].all()
+    assert (counted[treated] == (batch.at[treated] < 45.0)).all()
 
 
 @pytest.mark.parametrize(

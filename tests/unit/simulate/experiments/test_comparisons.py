@@ -1,5 +1,8 @@
 """Comparisons of several arms: an equal arm is not told apart, a worse one is, and the rest of its sessions wait."""
 
+import math
+
+import numpy as np
 import pytest
 
 from centralcloud.experiments.interval import interval
@@ -34,6 +37,18 @@ def test_the_probability_of_an_error_is_divided_among_the_treatments() -> None:
     simulation = _Simulation(_EXPERIMENT, (1,))
     (success, _), _ = simulation.results()[0].metrics
     assert (success.low, success.high) == tuple(interval(simulation._process, alpha=0.05 / 2)[0])
+
+
+def test_a_difference_is_declared_at_the_odds_of_all_treatments_and_both_directions() -> None:
+    simulation = _Simulation(_EXPERIMENT, (1,))
+    everything = np.array([True])
+    simulation._process.above[0] = math.log(2 * 2 / 0.05) - 1e-6
+    simulation._declare(60.0, everything)
+    assert simulation._declared[0, 0] == 0
+    simulation._process.above[0] += 2e-6
+    simulation._declare(120.0, everything)
+    simulation._declare(180.0, everything)
+    assert simulation._declared[0].tolist() == [1.0, 120.0, 0.0]
 
 
 def test_the_report_has_shares_with_errors_and_does_not_depend_on_the_processes() -> None:
