@@ -58,9 +58,7 @@ def run_canaries(world: World, *, runs: int, seed: int) -> Result:
     canaries = CanaryRuns(world.plan, runs)
     treated_at_pause, ended = np.zeros(runs), np.full(runs, np.inf)
     for minute in range(world.minutes):
-        share = np.array(
-            [world.plan.steps[each.step] if each.status == "ramping" else 0.5 for each in canaries.stages]
-        )
+        share = np.array([world.plan.steps[each.step] if each.status == "ramping" else 0.5 for each in canaries.stages])
         sessions, first = _minute_of(world, minute, share, canaries.ramping, rng)
         flags = canaries.judge([_minutes_of_arms(sessions, run) for run in range(runs)], canaries.ramping)
         shape = (world.sessions, runs)
