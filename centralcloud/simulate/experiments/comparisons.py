@@ -18,7 +18,7 @@ from centralcloud.simulate.experiments.sessions import Batch, SessionSource, Spl
 
 
 class ComparisonResult(NamedTuple):
-    """What a comparison said of a metric of a treatment.
+    """The result of a comparison for one metric of a treatment.
 
     Attributes:
         higher: whether treatment was declared higher than control; None: neither was declared.
@@ -70,7 +70,7 @@ class _Simulation:
         self._outcomes: Floats = np.zeros(self._runs)
         self._ended: Floats = np.full(self._runs, np.inf)
         self._requests: Floats = np.zeros(self._runs)
-        #: Of each column: whether treatment is higher (1) or lower (-1), when, and after how many outcomes.
+        #: For each column: whether treatment is higher (1) or lower (-1), when, and after how many outcomes.
         self._declared: Floats = np.zeros((len(columns), 3))
 
     def results(self) -> list[ComparisonRun]:

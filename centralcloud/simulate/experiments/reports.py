@@ -1,4 +1,4 @@
-"""What many runs of an experiment say together, as a JSON object."""
+"""The results of many runs of an experiment together, as a JSON object."""
 
 import math
 import time
