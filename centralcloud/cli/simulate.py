@@ -1,4 +1,4 @@
-"""`centralcloud simulate`: a rule tried on recorded outcomes."""
+"""`centralcloud simulate`: a rule tried on recorded outcomes, or an experiment."""
 
 import re
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ import typer
 
 from centralcloud.cli.arguments import parse_moment
 from centralcloud.cli.context import open_database, read_settings
+from centralcloud.cli.simulate_experiment import simulate_experiment_file
 from centralcloud.contracts import SettingsError
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_table, print_text
 from centralcloud.runtime.wording import counted, decimals, percent
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _MOST_SEEDS: Final = 10_000
 _DEFAULT_LENGTH: Final = timedelta(days=14)
 _UNCHANGING: Final = {"phases": [{"events": 20_000}]}
+_SEEDS_OF_EXPERIMENTS: Final = "0-99"
 _SELECTIONS: Final = ("auto", "thompson", "greedy")
 #: The measures that the table shows, with their formats; --json has more.
 _SHOWN: Final[Mapping[str, str]] = {
@@ -49,6 +51,7 @@ _SHOWN: Final[Mapping[str, str]] = {
 
 
 def simulate(
+    context: typer.Context,
     outcomes: Annotated[Path | None, typer.Option(help="Table of outcomes: CSV, also gzipped.")] = None,
     scenario: Annotated[
         Path | None,
@@ -62,7 +65,9 @@ def simulate(
             help="threshold, adaptive, an installed rule, or thompson, thompson-half-life, best-fixed, random."
         ),
     ] = "adaptive",
-    seeds: Annotated[str, typer.Option(help="One run for each of these: 7, 0-19, or 1,3,5-8.")] = "0-19",
+    seeds: Annotated[
+        str, typer.Option(help="One run for each of these: 7, 0-19, or 1,3,5-8; with --experiment, by default 0-99.")
+    ] = "0-19",
     selection: Annotated[
         str, typer.Option(help="How instances choose: auto (as the rule's scores allow), thompson or greedy.")
     ] = "auto",
@@ -75,6 +80,12 @@ def simulate(
         typer.Option(help="With --from-records: from then on, 2026-11-20T14:00 or an age like 24h; by default 14d."),
     ] = None,
     until: Annotated[str | None, typer.Option(help="With --from-records: until then, by default now.")] = None,
+    experiment: Annotated[
+        Path | None,
+        typer.Option(
+            help="Instead of a rule: the arms, the traffic and the troubles of a canary or a comparison: JSON."
+        ),
+    ] = None,
     json_output: AsJson = False,
 ) -> None:
     """Try a rule on recorded outcomes, without a database.
@@ -82,7 +93,15 @@ def simulate(
     Replays a course of events in which models change and instances report falsely, with the real rule and the real
     router, and shows the loss against the best model for each complexity. With --from-records the outcomes are those of
     this site: it reads them from the database, and says what they cannot tell.
+
+    With --experiment it tries a canary or a comparison of arms before it is run: how often it ends how, when, and what it
+    costs in traffic.
     """
+    if experiment is not None:
+        _refuse_with_experiment(context)
+        numbers = parse_seeds(seeds if _is_given(context, "seeds") else _SEEDS_OF_EXPERIMENTS)
+        simulate_experiment_file(experiment, numbers, jobs, as_json=json_output)
+        return
     if selection not in _SELECTIONS:
         raise SettingsError(f"--selection: found {selection!r}, expected one of {', '.join(_SELECTIONS)}")
     numbers = parse_seeds(seeds)
@@ -102,8 +121,19 @@ def simulate(
         raise SettingsError("found --since or --until without --from-records, expected both")
     if outcomes is None or scenario is None:
         missing = "--outcomes" if outcomes is None else "--scenario"
-        raise SettingsError(f"{missing} is required, or --from-records")
+        raise SettingsError(f"{missing} is required, or --from-records, or --experiment")
     _simulate_table(outcomes, scenario, _Runs(rule, numbers, mode, jobs), as_json=json_output)
+
+
+def _refuse_with_experiment(context: typer.Context) -> None:
+    for name in ("outcomes", "scenario", "rule", "selection", "from_records", "since", "until"):
+        if _is_given(context, name):
+            raise SettingsError(f"found --{name.replace('_', '-')} and --experiment, expected one of them")
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 class _Runs(NamedTuple):

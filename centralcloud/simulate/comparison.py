@@ -1,13 +1,7 @@
 """Many runs of one rule, one for each seed, in parallel processes; and their means."""
 
-import multiprocessing
-import os
-import signal
-import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
 from centralcloud.contracts.model_choice.selection import SelectionMode
@@ -16,6 +10,7 @@ from centralcloud.simulate.engine import simulate
 from centralcloud.simulate.evaluation import RunEvaluation, evaluate_run
 from centralcloud.simulate.ground_truth import GroundTruth
 from centralcloud.simulate.intervals import estimate, limits_of
+from centralcloud.simulate.processes import run_side_by_side
 from centralcloud.simulate.scenario import Scenario
 
 
@@ -49,11 +44,7 @@ def compare(
     """
     check_rule(rule)
     started = time.perf_counter()
-    jobs = min(jobs or os.cpu_count() or 1, len(seeds))
-    if jobs == 1:
-        evaluations = [_evaluate(world, rule, seed, selection) for seed in seeds]
-    else:
-        evaluations = _side_by_side(world, rule, seeds, selection, jobs)
+    evaluations = run_side_by_side(_evaluate, (world, rule, selection), seeds, jobs)
     return {
         "rule": rule,
         "selection": selection,
@@ -63,20 +54,6 @@ def compare(
         "phases": [_phase(world.scenario, evaluations, number) for number in range(len(world.scenario.phases))],
         "elapsed_seconds": round(time.perf_counter() - started, 3),
     }
-
-
-def _side_by_side(
-    world: World, rule: str, seeds: Sequence[int], selection: SelectionMode, jobs: int
-) -> list[RunEvaluation]:
-    context = multiprocessing.get_context("spawn")
-    # Nothing is ever sent: the workers exit when this end is closed, because this process was interrupted or killed.
-    theirs, ours = context.Pipe(duplex=False)
-    with theirs, ours, ProcessPoolExecutor(jobs, context, _prepare, (theirs, world, rule, selection)) as pool:
-        try:
-            return list(pool.map(_evaluate_here, seeds))
-        except BaseException:
-            ours.close()
-            raise
 
 
 def _phase(scenario: Scenario, evaluations: Sequence[RunEvaluation], number: int) -> dict[str, Any]:
@@ -95,28 +72,8 @@ def _means(runs: Sequence[dict[str, Any]], scenario: Scenario) -> dict[str, Any]
     return {name: estimate([run[name] for run in runs], limits_of(name, scenario.weights)) for name in runs[0]}
 
 
-_work: tuple[World, str, SelectionMode]
-
-
-def _prepare(parent: Connection, world: World, rule: str, selection: SelectionMode) -> None:
-    """Keep the work of this process, which is sent once and not with every seed."""
-    global _work
-    _work = world, rule, selection
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, too, which then closes the pipe
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: Connection) -> None:
-    parent.poll(None)
-    os._exit(1)
-
-
-def _evaluate_here(seed: int) -> RunEvaluation:
-    world, rule, selection = _work
-    return _evaluate(world, rule, seed, selection)
-
-
-def _evaluate(world: World, rule: str, seed: int, selection: SelectionMode) -> RunEvaluation:
+def _evaluate(work: tuple[World, str, SelectionMode], seed: int) -> RunEvaluation:
+    world, rule, selection = work
     ground_truth = world.for_seed(seed)
     return evaluate_run(
         simulate(ground_truth, make_candidate(rule, ground_truth), seed, selection=selection), ground_truth

@@ -1,15 +1,15 @@
 """Scenario files: JSON, checked, with every model name resolved."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from centralcloud.contracts import SettingsError
 from centralcloud.contracts.errors import quote
+from centralcloud.simulate.checked_json import FORM, either, explain, read_json
 from centralcloud.simulate.outcome_table import OutcomeSource
 from centralcloud.simulate.scenario import (
     ADVERSARY_KINDS,
@@ -28,26 +28,13 @@ _Weight = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 _Tasks = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 
 
-#: Begins the parts of a place that say which of two types was tried; no error shows them.
-_TRIED: Final = "\0"
-
-
-def _either(one: Any, several: Any) -> Any:
-    """Return the type of a value that is either `one`, or a list or an object: `several`."""
-    tags = f"{_TRIED}one", f"{_TRIED}several"
-    return Annotated[
-        Annotated[one, Tag(tags[0])] | Annotated[several, Tag(tags[1])],
-        Discriminator(lambda value: tags[isinstance(value, list | dict)]),
-    ]
-
-
 class _Part(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    model_config = FORM
 
 
 class _Phase(_Part):
     events: _Count
-    serve: dict[str, _either(str, dict[str, str])] = {}  # type: ignore[valid-type]
+    serve: dict[str, either(str, dict[str, str])] = {}  # type: ignore[valid-type]
     absent: list[str] = []
     slow: dict[str, _Factor] = {}
     price: dict[str, _Factor] = {}
@@ -85,7 +72,7 @@ class _Scenario(_Part):
     about: str = ""
     models: Annotated[list[str], Field(min_length=1)] | None = None
     instances: Annotated[int, Field(ge=1, le=10_000)] = 10
-    tick: _either(_Count, Annotated[list[_Count], Field(min_length=1, max_length=10_000)]) = 200  # type: ignore[valid-type]
+    tick: either(_Count, Annotated[list[_Count], Field(min_length=1, max_length=10_000)]) = 200  # type: ignore[valid-type]
     complexities: dict[str, _Factor] = {}
     task_types: Annotated[int, Field(ge=0, le=MOST_TASK_TYPES)] = MOST_TASK_TYPES
     phases: Annotated[list[_Phase], Field(min_length=1, max_length=10_000)]
@@ -115,21 +102,7 @@ def read_scenario(path: Path, outcomes: OutcomeSource) -> Scenario:
     Raises:
         SettingsError: the file cannot be read or is not a scenario for this table; the message names the place.
     """
-    try:
-        written = json.loads(path.read_text("utf-8"), object_pairs_hook=_no_key_twice, parse_constant=_refuse_constant)
-    except OSError as error:
-        raise SettingsError(f"cannot read {path}: {error.strerror or error}") from None
-    except UnicodeDecodeError as error:
-        raise SettingsError(
-            f"{path}: found a byte that is not UTF-8 at position {error.start}, expected JSON"
-        ) from None
-    except json.JSONDecodeError as error:
-        raise SettingsError(
-            f"{path}: line {error.lineno}, column {error.colno}: found invalid JSON ({error.msg.lower()}), expected JSON"
-        ) from None
-    except (ValueError, RecursionError) as error:
-        raise SettingsError(f"{path}: found {error}, expected JSON") from None
-    return scenario_from(written, outcomes, place=str(path))
+    return scenario_from(read_json(path), outcomes, place=str(path))
 
 
 def scenario_from(written: Any, outcomes: OutcomeSource, *, place: str = "scenario") -> Scenario:
@@ -143,7 +116,7 @@ def scenario_from(written: Any, outcomes: OutcomeSource, *, place: str = "scenar
     try:
         parts = _Scenario.model_validate(written)
     except ValidationError as error:
-        raise SettingsError(f"{place}: {_explain(error)}") from None
+        raise SettingsError(f"{place}: {explain(error, _KEYS)}") from None
     return _Resolver(place, parts, outcomes).scenario()
 
 
@@ -273,33 +246,3 @@ def _position(rank: str, models: int) -> int:
     if text.endswith("%"):
         return int(int(text[:-1]) / 100 * (models - 1) + 0.5)
     return int(text) - 1
-
-
-def _explain(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
-    first["loc"] = tuple(part for part in first["loc"] if not str(part).startswith(_TRIED))
-    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
-    if first["type"] == "extra_forbidden":
-        *parents, key = first["loc"]
-        part = _KEYS[str(parents[0]) if parents else ""]
-        where = path.rpartition(".")[0]
-        return f"{where or 'scenario'}: found the key {quote(key)}, expected one of {', '.join(part.model_fields)}"
-    if first["type"] == "missing":
-        return f"{path}: found nothing, expected a value"
-    expected = re.sub(r"^Input should( be)?|^(Value|List|String) should (be|have)", "", first["msg"]).strip()
-    expected = re.sub(r" after validation, not \d+$", "", expected)
-    if "NoneType" in expected or first["type"] in ("model_type", "dict_type"):
-        expected = "an object"
-    return f"{path}: found {quote(first['input'])}, expected {expected}"
-
-
-def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    keys = [key for key, _ in pairs]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise ValueError(f"the key {quote(key)} twice in one object")
-    return dict(pairs)
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"the number {name}")

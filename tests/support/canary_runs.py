@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from centralcloud.experiments.bad_minutes import ArmMinute, BadMinutes, judge
-from centralcloud.experiments.canary import CanaryPlan, Stage, advance, start
-from centralcloud.experiments.canary_evidence import CanaryEvidence
+from centralcloud.experiments.bad_minutes import ArmMinute
+from centralcloud.experiments.canary import CanaryPlan, Stage
 from centralcloud.experiments.e_process import Sessions
+from centralcloud.simulate.experiments.canary_runs import CanaryRuns
 from support.session_streams import outcomes_of
 
 _MINUTE = 60.0
-_WINDOW_MINUTES = 10
 
 
 @dataclass(frozen=True)
@@ -56,46 +55,27 @@ class Result:
 
 def run_canaries(world: World, *, runs: int, seed: int) -> Result:
     rng = np.random.default_rng(seed)
-    plan = world.plan
-    evidence = CanaryEvidence(plan, runs=runs, strata=1)
-    stages = [start(0.0) for _ in range(runs)]
-    usual = [BadMinutes()] * runs
-    treated_at_pause, ended, bad = np.zeros(runs), np.full(runs, np.inf), np.zeros(runs)
+    canaries = CanaryRuns(world.plan, runs)
+    treated_at_pause, ended = np.zeros(runs), np.full(runs, np.inf)
     for minute in range(world.minutes):
-        now = _MINUTE * (minute + 1)
-        share = np.array([plan.steps[stage.step] if stage.status == "ramping" else 0.5 for stage in stages])
-        active = np.array([stage.status == "ramping" for stage in stages])
-        sessions, first = _minute_of(world, minute, share, active, rng)
-        judgements = []
-        for run in range(runs):
-            control, treatment = _minutes_of_arms(sessions, run)
-            found, usual[run] = judge(usual[run], control, treatment) if active[run] else ((False, False), usual[run])
-            judgements.append(tuple(found))
-        flags = np.array(judgements)
-        bad += flags.any(axis=1)
+        share = np.array([world.plan.steps[each.step] if each.status == "ramping" else 0.5 for each in canaries.stages])
+        sessions, first = _minute_of(world, minute, share, canaries.ramping, rng)
+        flags = canaries.judge([_minutes_of_arms(sessions, run) for run in range(runs)], canaries.ramping)
         shape = (world.sessions, runs)
-        evidence.fold(
+        canaries.fold(
             sessions,
             first,
             bad_control=np.broadcast_to(flags[:, 0], shape),
             bad_treatment=np.broadcast_to(flags[:, 1], shape),
         )
-        for run, facts in enumerate(evidence.facts()):
-            before = stages[run]
-            after = stages[run] = advance(plan, before, facts, now)
-            if before.status == "ramping" and after.status in ("paused", "rolled_back") and not treated_at_pause[run]:
-                treated_at_pause[run] = facts.treated
-            if after.retries > before.retries:
-                evidence.begin_again(run)
-            elif after.step > before.step:
-                evidence.begin_step(run, after.step)
-            if after.has_ended and not before.has_ended:
+        for run, step in enumerate(canaries.advance(_MINUTE * (minute + 1))):
+            if step.stopped and not treated_at_pause[run]:
+                treated_at_pause[run] = step.facts.treated
+            if step.ended:
                 ended[run] = minute + 1
-        if (minute + 1) % _WINDOW_MINUTES == 0:
-            evidence.close_window()
-        if all(stage.has_ended for stage in stages):
+        if not canaries.open.any():
             break
-    return Result(stages, treated_at_pause, ended, bad)
+    return Result(canaries.stages, treated_at_pause, ended, canaries.bad_minutes)
 
 
 def _minute_of(

@@ -120,7 +120,39 @@ def test_an_error_in_a_scenario_names_its_place(files: list[str], tmp_path: Path
 def test_a_table_or_the_records_are_required() -> None:
     finished = run_command("centralcloud", "simulate", env={})
     assert finished.returncode == 2
-    assert finished.stderr == "centralcloud: --outcomes is required, or --from-records\n"
+    assert finished.stderr == "centralcloud: --outcomes is required, or --from-records, or --experiment\n"
+
+
+def test_an_experiment_is_simulated_with_every_measure(tmp_path: Path) -> None:
+    path = tmp_path / "experiment.json"
+    path.write_text(json.dumps({"control": {"success": 0.95}, "treatments": {"down": {"success": 0.0}}}))
+    command = ["centralcloud", "simulate", "--experiment", str(path), "--seeds", "0-3", "--jobs", "1"]
+    result = json.loads(run_command(*command, "--json", env={}).stdout)
+    assert (result["experiment"], result["kind"], result["seeds"]) == (str(path), "canary", [0, 1, 2, 3])
+    down = result["treatments"][0]
+    assert (down["name"], down["rolled_back"]["share"], down["reasons"]) == ("down", 1.0, {"fewer successes": 4})
+    assert 0 < down["served_at_stop"]["median"] <= down["served"]["median"] < down["requests"]["median"]
+    assert down["extra_failures"]["mean"] == pytest.approx(0.95 * down["served"]["median"], rel=0.5)
+    text = run_command(*command, env={}).stdout
+    assert "\ndown       0.0% ± 18.6  100.0% ± 18.6" in text
+    assert "Traffic until the verdict, at the median: down " in text
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        (["--rule", "adaptive"], "found --rule and --experiment, expected one of them"),
+        (["--from-records"], "found --from-records and --experiment, expected one of them"),
+        ([], '{path}: plan: found the key "steep", expected one of steps, dwell_seconds,'),
+    ],
+)
+def test_a_mistake_in_an_experiment_is_one_line(tmp_path: Path, given: list[str], complaint: str) -> None:
+    path = tmp_path / "experiment.json"
+    path.write_text(json.dumps({"control": {"success": 0.9}, "treatments": {"a": {}}, "plan": {"steep": [0.5]}}))
+    finished = run_command("centralcloud", "simulate", "--experiment", str(path), *given, env={})
+    assert finished.returncode == 2
+    assert finished.stderr.startswith(f"centralcloud: {complaint.format(path=path)}")
+    assert finished.stderr.count("\n") == 1
 
 
 def test_a_table_with_holes_says_what_they_may_hide(tmp_path: Path, files: list[str]) -> None:

@@ -1,19 +1,22 @@
-"""The worked example of docs/how-to/simulate.md: its command prints what the page shows."""
+"""The worked examples of the pages about `simulate`: their commands print what the pages show."""
 
 import re
 import shlex
+from pathlib import Path
 
+import pytest
 from support.commands import run_command
 from support.pages import missing_lines, shell_blocks
 from support.repository import REPOSITORY
 
-_PAGE = REPOSITORY / "docs/how-to/simulate.md"
+_PAGES = [REPOSITORY / "docs/how-to" / name for name in ("simulate.md", "simulate-an-experiment.md")]
 #: Numbers that differ by machine.
-_CLOCK = re.compile(r"^wall_seconds .*$| in [\d.]+ s$", re.MULTILINE)
+_CLOCK = re.compile(r"^wall_seconds .*$| in [\d.]+ s(?=$|;)", re.MULTILINE)
 
 
-def test_the_worked_example_prints_what_the_page_shows() -> None:
-    block = shell_blocks(_PAGE)[0]
+@pytest.mark.parametrize("page", _PAGES, ids=lambda page: page.name)
+def test_the_worked_example_prints_what_the_page_shows(page: Path) -> None:
+    block = shell_blocks(page)[0]
     program, *arguments = shlex.split(block.commands)
     finished = run_command(program, *arguments, env={"COLUMNS": "250"}, cwd=REPOSITORY)
     assert finished.returncode == 0, finished.stderr
