@@ -125,7 +125,7 @@ soak: setup  ## Run the long tests, and all faults at once for SOAK_SECONDS (600
 	@$(BIN)/pytest -s --numprocesses $(SOAK_WORKERS) --soak-seconds $(SOAK_SECONDS) $(PYTEST_ARGS)
 
 # `make test` runs them short: fewer runs and outcomes. The full sizes are those of the limits that the tests name.
-experiments-long: setup  ## Simulate experiments in full: what their statistics promise (two hours of a core).
+experiments-long: setup  ## Simulate experiments in full: what their statistics promise (half an hour of a core).
 	@echo "experiments-long: A/A tests, power, intervals and canaries in full; a dot for each"
 	@$(BIN)/pytest --quiet --numprocesses $(TEST_WORKERS) --experiments-long tests/unit/experiments/test_acceptance.py $(PYTEST_ARGS)
 

@@ -51,14 +51,14 @@ def _ramp_with_troubles() -> Course:
 def test_equal_arms_are_rarely_told_apart_however_often_one_looks(course: Course, long: bool) -> None:
     runs = 1000 if long else 150
     course = course if long else replace(course, outcomes=8_000)
-    assert share_of(declared(course, runs=runs, seed=1)) <= 0.05  # full: 2.6, 0.4, 2.7, 2.0, 2.2 percent
+    assert share_of(declared(course, runs=runs, seed=1)) <= 0.05  # full: 3.4, 0.5, 2.8, 1.9, 2.0 percent
 
 
 @pytest.mark.parametrize("share", [0.5, 0.01])
 def test_a_look_after_every_session_to_100_000_outcomes_finds_no_difference(share: float, long: bool) -> None:
     course = Course(100_000 if long else 6_000, share=lambda _: share)
     found = declared(course, runs=300 if long else 100, seed=2, looks=course.sessions)
-    assert share_of(found) <= 0.07  # full: 4.0 and 2.0 percent
+    assert share_of(found) <= 0.07  # full: 5.0 and 1.3 percent
 
 
 def test_the_naive_test_fails_in_the_same_harness() -> None:
@@ -89,7 +89,7 @@ def test_a_difference_is_found_in_four_of_five_experiments_by_so_many_outcomes(
 def test_the_interval_holds_the_truth_at_every_look(effect: float, course: Course, long: bool) -> None:
     course = replace(course, effect=effect, outcomes=20_000 if long else 2_000)
     ever, half_width = missed(course, effect, runs=600 if long else 30, seed=5, looks=100 if long else 20)
-    assert ever <= 0.05  # full: 3.7, 3.8, 4.0, 2.8 percent
+    assert ever <= 0.05  # full: 1.5, 1.7, 1.7, 2.7 percent
     if long and effect == 0.02:
         assert half_width <= 0.015
 
@@ -99,7 +99,7 @@ def test_equal_times_are_rarely_told_apart(share: float, long: bool) -> None:
     runs, outcomes = (300, 20_000) if long else (60, 2_000)
     stream = latencies(factor=1.0, share=share, outcomes=outcomes, runs=runs, seed=6, spread=1.5)
     process = EProcess([_TIME] * runs, strata=1, nulls=(0.0,))
-    assert share_of(first_crossing(process, stream, _TWO_SIDED)) <= 0.07  # full: 4.7 and 0.7 percent
+    assert share_of(first_crossing(process, stream, _TWO_SIDED)) <= 0.07  # full: 3.3 and 3.7 percent
 
 
 def test_a_quarter_more_time_is_found(long: bool) -> None:
@@ -121,7 +121,7 @@ def test_the_interval_of_a_ratio_holds_the_capped_ratio(factor: float, long: boo
         process.fold(sessions)
         ends = interval(process)
         low, high = low | (ends[:, 0] > truth), high | (ends[:, 1] < truth)
-    assert max(low.mean(), high.mean()) <= 0.045  # full: 2.5 percent at most on each side
+    assert max(low.mean(), high.mean()) <= 0.045  # full: 3.5 percent at most on each side
 
 
 def test_effects_that_cancel_over_the_complexities_are_not_found(long: bool) -> None:
@@ -131,7 +131,7 @@ def test_effects_that_cancel_over_the_complexities_are_not_found(long: bool) -> 
         (0.02, 0.02, 0.02, 0.0, -0.06), (0.97, 0.95, 0.9, 0.8, 0.7), sessions=sessions, runs=runs, seed=10
     )
     process = EProcess([Metric()] * runs, strata=5, nulls=(0.0,))
-    assert share_of(first_crossing(process, stream, _ONE_SIDED, above_only=True)) <= 0.07  # full: 3.0 percent
+    assert share_of(first_crossing(process, stream, _ONE_SIDED, above_only=True)) <= 0.07  # full: 3.5 percent
 
 
 def test_strata_need_fewer_outcomes_than_one_mean_for_all() -> None:
@@ -163,7 +163,7 @@ def test_sessions_that_are_drawn_otherwise_than_recorded_are_noticed(long: bool)
 
     assert alarms(0.5, 0.5) <= 0.005 + (0.0 if long else 0.01)
     assert alarms(0.01, 0.01) <= 0.005 + (0.0 if long else 0.01)
-    assert alarms(0.55, 0.5) >= 0.9  # full: all, after 1,817 sessions
+    assert alarms(0.55, 0.5) >= 0.9  # full: all
 
 
 def test_the_nulls_are_those_of_the_design() -> None:
@@ -183,7 +183,7 @@ _TEN_MINUTES = range(50, 60)
     ("world", "status", "least", "most"),
     [
         (World(_always(0.95), _always(0.95)), "promoted", 0.95, 1.0),  # full: all
-        (World(_always(0.95), _always(0.94)), "promoted", 0.0, 0.05),  # full: 0 to 3 percent
+        (World(_always(0.95), _always(0.94)), "promoted", 0.0, 0.05),  # full: none
         (World(outage({_MINUTE_50: 0.0}, 0.95), _always(0.935)), "promoted", 0.0, 0.02),
         (World(outage({_TEN_MINUTES: 0.75}, 0.95), _always(0.935)), "promoted", 0.0, 0.02),
         (World(_always(0.95), outage({_MINUTE_50: 0.0}, 0.95)), "promoted", 0.93, 1.0),
@@ -213,4 +213,4 @@ def test_canaries_end_as_their_models_deserve(world: World, status: str, least: 
 def test_a_worse_model_is_paused_after_few_outcomes(rate: float, runs: int, most: int, long: bool) -> None:
     result = run_canaries(World(_always(0.95), _always(rate), minutes=150), runs=300 if long else runs, seed=2)
     assert result.share("rolled_back") >= 0.99
-    assert np.median(result.treated_at_pause) <= most  # full: 14, 44, 568
+    assert np.median(result.treated_at_pause) <= most  # full: 15, 45.5, 549
