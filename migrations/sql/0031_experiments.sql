@@ -80,13 +80,13 @@ CREATE TABLE experiment_heartbeat (
     only_row    boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     seen_at     timestamptz,
     resumed_at  timestamptz,
-    away        interval
+    silent_for  interval
 );
 INSERT INTO experiment_heartbeat DEFAULT VALUES;
 COMMENT ON TABLE experiment_heartbeat IS 'one row: when the daemon last looked after the experiments. Gateways treat no session while it is silent';
 COMMENT ON COLUMN experiment_heartbeat.seen_at IS 'null: never; written at least every 30 seconds while an experiment is open';
-COMMENT ON COLUMN experiment_heartbeat.resumed_at IS 'when it came back the last time: the daemon, or the database, was away';
-COMMENT ON COLUMN experiment_heartbeat.away IS 'for how long it was away then';
+COMMENT ON COLUMN experiment_heartbeat.resumed_at IS 'when it last came back: the daemon, or the database, was unavailable';
+COMMENT ON COLUMN experiment_heartbeat.silent_for IS 'for how long it, or the database, was unavailable then';
 
 -- The daemon changes experiments by itself, through the one function that it may call.
 ALTER TABLE operator_actions DROP CONSTRAINT operator_actions_via_check;

@@ -93,5 +93,5 @@ experiment_heartbeat = Table(
     Column("only_row", Boolean, primary_key=True, server_default=text("true")),
     Column("seen_at", TIMESTAMP),
     Column("resumed_at", TIMESTAMP),
-    Column("away", Interval),
+    Column("silent_for", Interval),
 )
