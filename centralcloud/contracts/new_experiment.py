@@ -56,7 +56,7 @@ class Begun(NamedTuple):
 
 
 class _Asked(Entry, frozen=True, kw_only=True):
-    """What an operator asks for. `parse_experiment` checks the values."""
+    """The JSON of an experiment that is asked for. `parse_experiment` checks the values."""
 
     name: Label
     kind: Kind = "canary"

@@ -29,7 +29,7 @@ _INSERT_VERDICT = Query(__package__, "insert_verdict")
 
 
 class Evidence(Protocol):
-    """What is known about an experiment after a round of folding.
+    """The evidence about an experiment after a round of folding.
 
     Attributes:
         facts: of each treatment.
