@@ -319,7 +319,7 @@ def test_the_pool_has_as_many_connections_as_the_tasks_use(database_url: str, ca
             statistics = database._pool.get_stats()
         finally:
             daemon.stop()
-        assert statistics["pool_max"] == 11
+        assert statistics["pool_max"] == 12
         assert statistics.get("requests_errors", 0) == 0
         assert "database_unavailable" not in caplog.text
 
