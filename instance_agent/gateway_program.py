@@ -25,6 +25,7 @@ from instance_agent.gateway.api.analytics import AnalyticsApi
 from instance_agent.gateway.api.configuration import configuration_routes
 from instance_agent.gateway.api.database_work import DatabaseWork
 from instance_agent.gateway.api.decisions import DecisionsApi
+from instance_agent.gateway.api.experiments import ExperimentsApi
 from instance_agent.gateway.api.health_overview import overview_routes
 from instance_agent.gateway.api.registry import RegistryApi
 from instance_agent.gateway.api.routing import RoutingApi
@@ -281,6 +282,7 @@ class GatewayProgram:
             *model_routes(),
             *RegistryApi(work, private=self.settings.gateway_private_endpoints).routes(),
             *configuration_routes(work, private=self.settings.gateway_private_endpoints),
+            *ExperimentsApi(work).routes(),
             *RoutingApi().routes(),
             *DecisionsApi(work, self.memory).routes(),
             *AnalyticsApi(work).routes(),

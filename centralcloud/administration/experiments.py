@@ -9,18 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeAlias
 
-from centralcloud.contracts import SettingsError
-from centralcloud.contracts.errors import quote
 from centralcloud.contracts.experiment_changes import check_removable
 from centralcloud.contracts.fleet_configuration import (
     Change,
     Experiment,
     FleetConfiguration,
-    RoutingRule,
     put,
     remove,
 )
-from centralcloud.contracts.new_experiment import Begun, begin, canary_of_rule, scope_of
+from centralcloud.contracts.new_experiment import Begun, begin, scope_of, with_rule
 from centralcloud.runtime.configuration.experiments import (
     UnknownExperimentError,
     change_stage,
@@ -76,19 +73,19 @@ def start(
         dry_run: validate it, and write nothing.
 
     Raises:
-        ContractError: the experiment is not valid, or the configuration would not be; names the path.
-        SettingsError: there is no such rule.
+        ContractError: the experiment is not valid, there is no such rule, or the configuration would not be valid; names
+            the path.
         ConfigurationRightError, ConfigurationMissingError: as for `change_configuration`.
     """
     token = secrets.token_hex(_BYTES_OF_TOKEN)
-    value, _ = _of_rule(read_whole(database).configuration, rule, asked)
+    value, _ = with_rule(read_whole(database).configuration.rules, rule, asked)
     with rights("start an experiment", "centralcloud_configurator"), database.transaction() as connection:
         earlier = read_experiments_ever(connection)
         traffic = read_traffic(connection, scope_of(value, field))
     found: list[Begun] = []
 
     def decide(current: Current) -> Sequence[Change]:
-        value, changed_rule = _of_rule(current.configuration, rule, asked)
+        value, changed_rule = with_rule(current.configuration.rules, rule, asked)
         begun = begin(value, field, now=datetime.now(UTC), token=token, earlier=earlier, traffic=traffic)
         found[:] = [begun]
         return [put(begun.experiment), *([] if changed_rule is None else [put(changed_rule)])]
@@ -153,24 +150,6 @@ def find_in(fleet: FleetConfiguration, name: str) -> Experiment:
     if len(found) != 1:
         raise UnknownExperimentError(name)
     return found[0]
-
-
-def _of_rule(
-    fleet: FleetConfiguration, rule: str | None, asked: Mapping[str, Any]
-) -> tuple[Mapping[str, Any], RoutingRule | None]:
-    """Return what is asked for, with the parts that follow from a rule, and the rule as it will be."""
-    if rule is None:
-        return asked, None
-    found = [each for each in fleet.rules if rule in (each.id, each.name)]
-    if len(found) != 1:
-        known = ", ".join(each.id for each in fleet.rules if each.traffic_split is not None) or "none has one"
-        raise SettingsError(
-            f"--rule: found {'no' if not found else len(found)} rule {quote(rule)}, expected the id of one with a "
-            f"trafficSplit: {known}"
-        )
-    derived, changed = canary_of_rule(found[0])
-    plan = {**derived["plan"], **(asked.get("plan") or {})}
-    return {**derived, **asked, "plan": plan}, changed
 
 
 def _about_models(experiment: Experiment, fleet: FleetConfiguration) -> list[str]:

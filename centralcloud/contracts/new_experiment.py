@@ -141,6 +141,30 @@ def scope_of(value: Any, field: str) -> ExperimentScope:
     return ExperimentScope() if scope is None else convert(scope, ExperimentScope, f"{field}.scope")
 
 
+def with_rule(
+    rules: Iterable[RoutingRule], rule: str | None, asked: Mapping[str, Any]
+) -> tuple[Mapping[str, Any], RoutingRule | None]:
+    """Return what is asked for, with the parts that follow from a rule, and the rule as it will be.
+
+    Args:
+        rule: its id, or its name where only one has it; None: nothing follows from a rule.
+        asked: fields of the experiment, which count more than what follows from the rule.
+
+    Raises:
+        ContractError: there is no such rule, or as of `canary_of_rule`.
+    """
+    if rule is None:
+        return asked, None
+    known = list(rules)
+    found = [each for each in known if each.id == rule] or [each for each in known if each.name == rule]
+    if len(found) != 1:
+        split = ", ".join(each.id for each in known if each.traffic_split is not None) or "none has one"
+        raise ContractError("rule", quote(rule), f"the id of a rule with a trafficSplit: {split}")
+    derived, changed = canary_of_rule(found[0])
+    plan = {**derived["plan"], **(asked.get("plan") or {})}
+    return {**derived, **asked, "plan": plan}, changed
+
+
 def canary_of_rule(rule: RoutingRule) -> tuple[dict[str, Any], RoutingRule]:
     """Return the canary that judges the traffic split of a rule, as JSON that `begin` takes, and the rule without the split.
 
