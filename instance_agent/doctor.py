@@ -116,6 +116,7 @@ class _Doctor:
             Check("configuration", self._configuration.read, "functions"),
             Check("configuration file", self._configuration.file),
             Check("keys", self._configuration.keys, "configuration"),
+            Check("experiments", self._configuration.experiments, "configuration"),
             Check("notifications", lambda: notifications_arrive(self._database), "writes"),
             Check("instance id", self._instance_id, "database"),
             Check("clock", lambda: clocks_agree(self._database), "database"),
