@@ -12,12 +12,15 @@ from centralcloud.contracts.fleet_configuration import (
     Condition,
     Experiment,
     ExperimentPlan,
+    ExperimentScope,
     ExperimentStage,
     RegisteredEndpoint,
     RegisteredModel,
     RoutingPolicy,
     RoutingRule,
+    TableScore,
     TaskPolicy,
+    Treatment,
     Workspace,
 )
 
@@ -32,6 +35,9 @@ SECTIONS: dict[str, type[Struct]] = {
     "## Workspace": Workspace,
     "## Budget": Budget,
     "## Experiment": Experiment,
+    "### Scope of an experiment": ExperimentScope,
+    "### Treatment": Treatment,
+    "### Score of a table": TableScore,
     "### Plan": ExperimentPlan,
     "### Stage": ExperimentStage,
 }
