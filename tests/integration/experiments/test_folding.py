@@ -108,9 +108,12 @@ def test_a_fold_that_is_cut_off_has_folded_nothing(database: Database, database_
     experiment = an_experiment()
     fold_until(database, experiment, 3000)
     before = states_of(database)
-    with pytest.raises(psycopg.OperationalError), psycopg.connect(database_url) as connection:
-        fold(connection, experiment, after(5000))
-        execute(database_url, "SELECT pg_terminate_backend(%s)", (connection.info.backend_pid,))
+    connection = psycopg.connect(database_url)
+    assert fold(connection, experiment, after(5000)).decisions > 0
+    execute(database_url, "SELECT pg_terminate_backend(%s)", (connection.info.backend_pid,))
+    with pytest.raises(psycopg.OperationalError):
+        connection.commit()
+    connection.close()
     assert states_of(database) == before
     folded = fold_until(database, experiment, 5000, 5000, 5000)
     assert folded.decisions == 0, "a second fold finds nothing new"
