@@ -241,10 +241,10 @@ def test_a_step_moves_no_folded_session(database: Database, database_url: str) -
         Asked(80, "new", session=2, share=0.5),  # a gateway has moved it
         Asked(90, "new", session=3, share=0.5),
     ]
-    ingest(database, database_url, events_of(*asked))
     experiment = an_experiment(share=0.5, before=0.1, since=after(60))
-    folded = fold_until(database, experiment, 60 + 660)
-    assert folded.has_older_sessions, "its watermark is not beyond the step"
+    assert fold_until(database, experiment, 0).has_older_sessions, "its watermark is not beyond the step"
+    ingest(database, database_url, events_of(*asked))
+    fold_until(database, experiment, 60 + 660)
     folded = fold_until(database, experiment, 1500)
     assert folded.has_older_sessions
     folded = fold_until(database, experiment, 80 + 1800 + 660)
