@@ -6,7 +6,7 @@ caller's transaction, under the lock of one row: a daemon that is killed has fol
 after each other.
 
 The watermark is held back by what is not ingested yet, and after the database or the daemon was unavailable: an outage of
-ingest is not a failure of models. What comes after its time was folded counts nowhere, but in `late_dropped`.
+ingest is not a failure of models. A record that comes after its time was folded counts nowhere, but in `late_dropped`.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ from centralcloud.runtime.arrays import Booleans, np
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.store.swallowed_rows import require_stored
 
-#: Records that one call folds at most, but for a single minute with more. The server ends a transaction that is idle for 15 s.
+#: Records that one call folds at most, but for a single minute with more. The server ends a transaction that idles for 15 s.
 MOST_RECORDS: Final = 10_000
 #: Ids of records that the prompt guard looks at in one call.
 _MOST_IDS: Final = 40_000

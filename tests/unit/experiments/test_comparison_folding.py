@@ -66,7 +66,6 @@ def test_the_golden_values_of_the_statistics() -> None:
     ]
     low, high = comparison.possible[0]
     assert (low, high) == (pytest.approx(0.0545, abs=1e-3), pytest.approx(0.1569, abs=1e-3))
-    assert comparison.canary.facts()[0].within_margin < math.log(2) * 200
 
 
 def test_no_window_multiplies_the_evidence_for_a_promotion_by_more_than_two() -> None:
@@ -98,7 +97,6 @@ def test_an_outage_is_left_out_by_outcome_and_arm() -> None:
     outages = [_decisions(10, CONTROL, 10, 0.0), _decisions(11, CONTROL, 10, 1.0), _decisions(11, 0, 10, 0.0)]
     judge_minutes(comparison, 0, _both(*usual, *outages), 0, Clock(_MINUTE, _IDLE, 12 * _MINUTE))
     assert comparison.bad_minutes.tolist() == [[10, 1], [11, 2]]
-    minutes = [9, 9, 10, 10, 11, 11]
     of = np.repeat(np.arange(6), 3)
     # Each session has an outcome in minutes 9, 10 and 11.
     sessions = FoldedSessions(
@@ -108,7 +106,6 @@ def test_an_outage_is_left_out_by_outcome_and_arm() -> None:
         of,
         _outcomes([9, 10, 11] * 6, [1.0, 0.0, 0.0] * 6),
     )
-    assert len(minutes) == 6
     _fold(comparison, sessions, 12, 13)
     assert comparison.intervals.totals[0].tolist() == [6.0, 6.0, 18.0]
     assert comparison.canary.rollback.totals[0].tolist() == [6.0, 6.0, 12.0]
