@@ -8,8 +8,10 @@ from typing import Any, Final
 
 from planning import microseconds, snapshot
 
+from centralcloud.contracts.experiment_arms import position_of
 from centralcloud.contracts.fleet_configuration import (
     FleetConfiguration,
+    parse_experiment,
     parse_policy,
     parse_rule,
     parse_workspace,
@@ -37,6 +39,9 @@ def plan_times(models: int = 20) -> dict[str, Any]:
     With rules: 100 rules, of which the last one is for the request, 10 policies and the restrictions of a workspace. Each
     request has other numbers of tokens, another length, another session and another agent type that no rule names.
 
+    With experiments: `assignment_us` is what a request of control costs more than the same plan without experiments, in the
+    same run; `without_us` and `without_again_us` are that plan, before and after: their difference is the noise.
+
     In the load, requests need a capability or not and have prompts of many lengths, and every 500th comes with another model
     unhealthy. A plan that takes more than a third of the time of a new set is a miss.
     """
@@ -53,6 +58,7 @@ def plan_times(models: int = 20) -> dict[str, Any]:
         "models": models,
         "plan_us": seen,
         **_with_rules(models),
+        "experiments": _with_experiments(models),
         "new_set_us": new,
         "misses": _share_of_misses(models, new / 3e6),
         "classifier_us": microseconds(lambda: classify(text), 200),
@@ -94,6 +100,50 @@ def _with_rules(models: int) -> dict[str, float]:
         "policy_us": microseconds(lambda: plan(workspace="policies")),
         "learned_with_rules_us": microseconds(lambda: plan(workspace="acme")),
         "first_match_us": microseconds(match, 300),
+    }
+
+
+def _with_experiments(models: int) -> dict[str, float]:
+    """Return the times of plans without experiments, and in each arm of one; and of the hash alone."""
+    known = snapshot(models)
+    assert known.configuration is not None
+    began = "2026-11-20T12:00:00Z"
+    stage = {"status": "running", "share": 0.5, "since": began, "began": began}
+    treatments = {
+        "model": {"model": "model-7"},
+        "policy": {"policy": "policy-1"},
+        "table": {"scoreTable": [{"modelId": "model-7", "complexity": "medium", "score": 4, "mean": 0.8, "nEff": 500}]},
+    }
+
+    def rules(treatment: dict[str, Any] | None, share: float = 0.5) -> RoutingRules:
+        entries = [put(parse_policy({"name": "policy-1", "models": [{"model": f"model-{n}"} for n in range(8)]}))]
+        if treatment is not None:
+            value = {"id": "e1", "name": "e", "salt": "s", "treatments": [{"name": "new", **treatment}]}
+            entries.append(put(parse_experiment({**value, "stage": {**stage, "share": share}})))
+        bodies = {(each.kind, each.id): each.body for each in entries if each.body is not None}
+        return RoutingRules(read_configuration(1, bodies), known.configuration)
+
+    hints = hints_from_headers({"x-centralcloud-complexity": "5"})
+    planner = Planner(rng=random.Random(1))
+    requests = [RoutingRequest(headers=hints, id=f"id-{number}", input_tokens=1_000) for number in range(2_000)]
+
+    def cost(compiled: RoutingRules, arm: str | None) -> float:
+        of_arm = [each for each in requests if planner.plan(each, known, rules=compiled).arm == arm]
+        following = itertools.cycle(of_arm)
+        return microseconds(lambda: planner.plan(next(following), known, rules=compiled))
+
+    plain = rules(None)
+    before = cost(plain, None)
+    found = {f"control_of_{name}_us": cost(rules(treatment), "control") for name, treatment in treatments.items()}
+    found |= {f"treated_by_{name}_us": cost(rules(treatment), "new") for name, treatment in treatments.items()}
+    after = cost(plain, None)
+    numbers = itertools.count()
+    return {
+        "without_us": before,
+        "without_again_us": after,
+        **found,
+        "assignment_us": round(found["control_of_model_us"] - (before + after) / 2, 2),
+        "hash_us": microseconds(lambda: position_of("e1", "s", f"id-{next(numbers)}")),
     }
 
 

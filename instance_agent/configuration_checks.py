@@ -14,6 +14,7 @@ from centralcloud.runtime.diagnostics import CheckResult, check_transaction, fai
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.wording import ago, counted, listed
 from instance_agent.sync.configuration_file import ConfigurationFile, ReceivedConfiguration
+from instance_agent.sync.daemon_heartbeat import SILENT_SECONDS, silent_words
 
 _NOT_ALLOWED: Final = "this login may not read it, and a sidecar does not need it; a gateway does"
 #: A key that expires sooner is a warning.
@@ -31,6 +32,7 @@ class ConfigurationChecks:
         self._file = ConfigurationFile(state_folder)
         self._database = database
         self._configuration: FleetConfiguration | None = None
+        self._seen_seconds: float | None = None
 
     def read(self) -> CheckResult:
         """Read the configuration as a gateway does, and validate it."""
@@ -46,6 +48,7 @@ class ConfigurationChecks:
         bodies = {row.key: row.body for row in page.entries if row.body is not None}
         try:
             found = self._configuration = read_configuration(page.version, bodies)
+            self._seen_seconds = page.experiments_silent_seconds
         except ContractError as error:
             return fail(
                 f"this version cannot read version {page.version}: {error}",
@@ -78,6 +81,23 @@ class ConfigurationChecks:
         if age > _OLD_FILE_SECONDS:
             return warn(found, "check that the gateway is running and reaches the database")
         return ok(found)
+
+    def experiments(self) -> CheckResult:
+        """Look for experiments that run while nothing watches them."""
+        if self._configuration is None:
+            return ok("not known: the login may not read them")
+        experiments = [each for each in self._configuration.experiments if each.is_routed]
+        running = sum(each.stage.status == "running" for each in experiments)
+        if not experiments:
+            return ok("none runs")
+        found = f"{counted(running, 'experiment')} of {len(experiments)} run{'s' if running == 1 else ''}"
+        age = self._seen_seconds
+        if running and (age is None or age > SILENT_SECONDS):
+            return fail(
+                f"{found}, and {silent_words(age)}",
+                "start `centralcloud run` on this database; `centralcloud doctor` checks its tasks",
+            )
+        return ok(found if age is None else f"{found}; the daemon was last seen {ago(age)}")
 
     def keys(self) -> CheckResult:
         """Look for valid keys, and for keys that expire soon."""

@@ -25,6 +25,7 @@ from instance_agent.gateway.api.analytics import AnalyticsApi
 from instance_agent.gateway.api.configuration import configuration_routes
 from instance_agent.gateway.api.database_work import DatabaseWork
 from instance_agent.gateway.api.decisions import DecisionsApi
+from instance_agent.gateway.api.experiments import ExperimentsApi
 from instance_agent.gateway.api.health_overview import overview_routes
 from instance_agent.gateway.api.registry import RegistryApi
 from instance_agent.gateway.api.routing import RoutingApi
@@ -53,6 +54,7 @@ from instance_agent.sync.classifier_file import ClassifierFile
 from instance_agent.sync.classifier_updater import ClassifierUpdater
 from instance_agent.sync.configuration_file import ConfigurationFile
 from instance_agent.sync.configuration_updater import ConfigurationUpdater
+from instance_agent.sync.daemon_heartbeat import silent_words
 from instance_agent.sync.health_exchange import HealthExchange
 from instance_agent.sync.instance_claim import InstanceClaim
 from instance_agent.sync.score_updater import ScoreUpdater
@@ -234,6 +236,8 @@ class GatewayProgram:
         found = [] if other is None else [f"another program uses the same INSTANCE_ID: {other}"]
         if self.token_keys is not None and self.token_keys.problem is not None:
             found.append(self.token_keys.problem)
+        if self.configuration.running_experiments and self.configuration.daemon_heartbeat.is_silent():
+            found.append(silent_words(self.configuration.daemon_heartbeat.age_seconds))
         if (parts := self.server.parts if self.server is not None else None) is not None:
             found += [f"not enforced: {limit}" for limit in parts.admission.unenforced]
         return found
@@ -281,6 +285,7 @@ class GatewayProgram:
             *model_routes(),
             *RegistryApi(work, private=self.settings.gateway_private_endpoints).routes(),
             *configuration_routes(work, private=self.settings.gateway_private_endpoints),
+            *ExperimentsApi(work).routes(),
             *RoutingApi().routes(),
             *DecisionsApi(work, self.memory).routes(),
             *AnalyticsApi(work).routes(),
@@ -299,6 +304,7 @@ class GatewayProgram:
         parts = GatewayParts(settings, self.planner, sink, metrics, state, self.spend, self.exchange, outside)
         self.listener.on_payload[SPEND_CHANNEL] = parts.admission.spender.recalled
         parts.keys_unknown = self.keys.unknown
+        parts.daemon_silent = self.configuration.daemon_heartbeat.is_silent
         if self._hooks is not None:
             self._hooks.on_failure = lambda hook: metrics.hook_failures.labels(hook).inc()
             parts.hooks = self._hooks

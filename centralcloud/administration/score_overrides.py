@@ -207,13 +207,7 @@ def roll_back(
             if expected.exempt != before.exempt:
                 raise ChangedMeanwhileError("pins or retirements changed")
             _check_moves(connection, [each.current for each in publications], expected.version)
-        for each in publications:
-            pair = {"model": each.score.model, "complexity": each.score.complexity}
-            stored = _UPSERT_HOLD.run(connection, {**pair, "after_slice": through_slice})
-            require_stored("score_holds", written=1, stored=stored)
-            for rule in rules:
-                state = rule.reset(None, each.score.score, through_slice)
-                _RESET_RULE_SCORE.run(connection, {**pair, "rule": rule.name, **state_columns(state)})
+        hold_scores(connection, rules, [each.score for each in publications], through_slice)
         undone = publish(connection, publications, rule="rollback", run_id=None, now=now) if publications else []
         if undone:
             record_action(
@@ -226,6 +220,19 @@ def roll_back(
                 version=newest_version(undone),
             )
     return Rollback(to_version, before.version, undone)
+
+
+def hold_scores(
+    connection: psycopg.Connection[Any], rules: Sequence[Rule], scores: Sequence[Score], through_slice: int
+) -> None:
+    """Let every rule continue from scores that an operator sets: evidence up to a slice does not count against them."""
+    for score in scores:
+        pair = {"model": score.model, "complexity": score.complexity}
+        stored = _UPSERT_HOLD.run(connection, {**pair, "after_slice": through_slice})
+        require_stored("score_holds", written=1, stored=stored)
+        for rule in rules:
+            state = rule.reset(None, score.score, through_slice)
+            _RESET_RULE_SCORE.run(connection, {**pair, "rule": rule.name, **state_columns(state)})
 
 
 def preview_rollback(connection: psycopg.Connection[Any], to_version: int) -> list[Change]:
@@ -355,7 +362,7 @@ def _check_freeze(connection: psycopg.Connection[Any], expected: Seen) -> None:
 
 def _restored(connection: psycopg.Connection[Any], to_version: int) -> list[Publication]:
     """Return the scores that differ from those of a version, as they were then; pinned and retired pairs are left out."""
-    restored, then = [], _scores_at(connection, to_version)
+    restored, then = [], read_scores_at(connection, to_version)
     for current in read_current_scores(connection):
         if current.version is None or current.version <= to_version:
             continue
@@ -370,8 +377,12 @@ def _restored(connection: psycopg.Connection[Any], to_version: int) -> list[Publ
     return restored
 
 
-def _scores_at(connection: psycopg.Connection[Any], version: int) -> dict[Pair, Score]:
-    """Return the scores of every pair that has a history, as of the time when `version` was the newest."""
+def read_scores_at(connection: psycopg.Connection[Any], version: int) -> dict[Pair, Score]:
+    """Return the scores of every pair that has a history, as of the time when `version` was the newest.
+
+    Raises:
+        UnknownVersionError: there was never such a version.
+    """
     rows = _SCORES_AT_VERSION.all(connection, {"version": version})
     known = [row.pop("is_version") for row in rows]
     if not any(known):

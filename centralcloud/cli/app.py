@@ -47,6 +47,11 @@ COMMANDS: Final[Mapping[str, tuple[Command, ...]]] = {
             f"{_COMMANDS}.configuration",
         ),
         Command(
+            "experiments",
+            "Try models, policies and score tables on a part of the traffic: canaries and A/B tests.",
+            f"{_COMMANDS}.experiments",
+        ),
+        Command(
             "classifier",
             "Train the classifier of tasks on labelled prompts, and choose the version that gateways use.",
             f"{_COMMANDS}.classifier",

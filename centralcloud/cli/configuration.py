@@ -18,7 +18,7 @@ from centralcloud.runtime.commands.arguments import utf8
 from centralcloud.runtime.commands.json_input import read_json_input
 from centralcloud.runtime.configuration.difference import EntryDifference, difference, difference_of
 from centralcloud.runtime.configuration.document import (
-    KEY_KIND,
+    KEPT_KINDS,
     changes_to,
     entry_body,
     read_document,
@@ -141,8 +141,8 @@ def rollback(
 ) -> None:
     """Write the content of an earlier version again, as a new version, and show what that changes.
 
-    Keys stay as they are now: a key that was revoked does not come back. Asks before it removes every policy or every entry:
-    the default policies of `migrate` are a version, too.
+    Keys and experiments stay as they are now: a key that was revoked does not come back. Asks before it removes every policy
+    or every entry: the default policies of `migrate` are a version, too.
     """
     from centralcloud.runtime.configuration.history import changes_back, read_at
 
@@ -196,7 +196,7 @@ def export_command(
     at: Annotated[int | None, typer.Option("--at", min=0, help="As it was at this version.")] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the document on one line.")] = False,
 ) -> None:
-    """Print the whole configuration as one JSON document, without keys.
+    """Print the whole configuration as one JSON document, without keys and experiments.
 
     Equal configurations have equal documents, byte for byte. `import` and POST /api/config/import read it.
     """
@@ -219,7 +219,7 @@ def export_command(
     except OSError as error:
         raise SettingsError(f"--output: cannot write {output}: {error.strerror}") from None
     print_line(
-        f"wrote {counted(sum(kind != KEY_KIND for kind, _ in bodies), 'entry', 'entries')} to {output}", err=True
+        f"wrote {counted(sum(kind not in KEPT_KINDS for kind, _ in bodies), 'entry', 'entries')} to {output}", err=True
     )
 
 
@@ -227,7 +227,10 @@ def export_command(
 def import_command(
     file: Annotated[str, typer.Argument(help="A document of `export`; - reads standard input.")],
     replace: Annotated[
-        bool, typer.Option("--replace", help="Remove every entry that the document does not have; keys stay.")
+        bool,
+        typer.Option(
+            "--replace", help="Remove every entry that the document does not have; keys and experiments stay."
+        ),
     ] = False,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -237,9 +240,9 @@ def import_command(
 ) -> None:
     """Write the entries of a document in one version, validated as a whole, and show what that changes.
 
-    Other entries stay, unless --replace, which asks before it removes every policy or every entry. Keys are neither read nor
-    changed. This command has no catalog: names of models that are not registered are accepted, and a warning lists those
-    that no entry had before.
+    Other entries stay, unless --replace, which asks before it removes every policy or every entry. Keys and experiments are
+    neither read nor changed. This command has no catalog: names of models that are not registered are accepted, and a
+    warning lists those that no entry had before.
     """
     author = _author(reason)
     wanted = read_document(read_json_input(file))
@@ -301,10 +304,10 @@ def _confirm_removal(current: Current, then: Iterable[EntryKey], source: str, ot
 
 
 def _names_by_kind(entries: Iterable[EntryKey]) -> dict[str, list[str]]:
-    """Return the ids of the entries of each kind that has some, but keys."""
+    """Return the ids of the entries of each kind that has some, but keys and experiments."""
     names: dict[str, list[str]] = {}
     for kind, entry_id in sorted(entries):
-        if kind != KEY_KIND:
+        if kind not in KEPT_KINDS:
             names.setdefault(kind, []).append(entry_id)
     return names
 

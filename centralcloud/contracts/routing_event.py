@@ -156,7 +156,9 @@ class RequestEvent(RoutingEvent, frozen=True, gc=False):
         classifier: the classifier that decided on `complexity`, with its version.
         model_version: of a decision: what the provider was sent as the model's name; of an outcome: the id of the model that
             its answer names. Learning follows the latter.
-        experiment, arm, arm_share: the experiment, its arm, and the share (0 to 1) of the requests that go to that arm.
+        experiment, arm: the experiment, and its arm: the name of a treatment, or ``control``.
+        arm_share: of the first attempt of a request that is compared: the probability (0 to 1) of the treatment among this
+            treatment and control; for control, of each of the treatments.
         feedback_until: the outcome of the request is its feedback, which may arrive until then.
         plan: the router's plan, at most 2,048 bytes of JSON, stored in `request_plans`, once for each request. It may be
             `msgspec.Raw` where it is only passed on.

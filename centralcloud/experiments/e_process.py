@@ -100,8 +100,16 @@ class EProcess:
         of_all = [sessions.sums.sum(axis=-1), sessions.squares, sessions.counts.sum(axis=-1)]
         totals = running(self.totals, np.stack(of_all, axis=-1))
         above, below = self._gains(sessions, means[:-1], totals[:-1])
-        self.above, self.below = running(self.above, above)[-1], running(self.below, below)[-1]
+        self.above, self.below = added(self.above, above), added(self.below, below)
         self.means, self.totals = means[-1], totals[-1]
+
+    def parts(self) -> list[Floats]:
+        """Return all that it has learned: arrays that may be filled with that of another one of the same shape."""
+        return [self.above, self.below, self.means, self.totals]
+
+    def expect_rewards(self, row: int) -> None:
+        """Let the outcomes of a comparison be any number from 0 to 1 from now on: a success may have a reward."""
+        self._binary[row] = False
 
     def log_above(self) -> Floats:
         """Return (R, N) log E, the evidence that treatment exceeds control by more than each null."""
@@ -152,6 +160,12 @@ def running(start: Floats, steps: Floats) -> Floats:
     """Return (T + 1, ...) the sums after each step, added in their order: the bits do not depend on how it is divided."""
     sums: Floats = np.add.accumulate(np.concatenate([start[None], steps]), axis=0)
     return sums
+
+
+def added(start: Floats, steps: Floats) -> Floats:
+    """Return the last of these sums: the same bits, without the others."""
+    total: Floats = np.add.reduce(np.concatenate([start[None], steps]), axis=0)
+    return total
 
 
 def _mean(total: Floats, count: Floats) -> Floats:

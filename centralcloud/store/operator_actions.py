@@ -53,21 +53,22 @@ class Action(StrEnum):
     REMOVE_KEY = "remove_key"
     TRAIN_CLASSIFIER = "train_classifier"
     CHOOSE_CLASSIFIER = "choose_classifier"
+    PROMOTE_SCORES = "promote_scores"
 
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """A person who changes something, and how.
+    """A person who changes something, and how; or the daemon, where it decides by itself.
 
     Attributes:
         who: the user's name: of the operating system for a command, of the login for a page. The database adds its role.
-        via: a command, or a page of the dashboard.
+        via: a command, a page of the dashboard, or the daemon by itself.
         source: the host of the command, or the address that the page is used from.
         reason: why, in the operator's words.
     """
 
     who: str
-    via: Literal["cli", "web"]
+    via: Literal["cli", "web", "daemon"]
     source: str
     reason: str | None = None
 

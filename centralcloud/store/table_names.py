@@ -18,6 +18,12 @@ TABLES: Final = (
     "escalation_roll_ups",
     "evidence",
     "evidence_slices",
+    "experiment_comparisons",
+    "experiment_heartbeat",
+    "experiment_progress",
+    "experiment_results",
+    "experiment_sessions",
+    "experiment_verdicts",
     "feedback",
     "findings",
     "fleet_minutes",
@@ -73,7 +79,7 @@ CONFIGURATION_TABLES: Final = (
 #: Tables that workers only read. Entries of the configuration have the hashes of keys.
 READ_ONLY_TABLES: Final = ("configuration_state", "configuration_versions", "model_health")
 #: Tables that workers only read and add rows to.
-APPEND_ONLY_TABLES: Final = ("operator_actions",)
+APPEND_ONLY_TABLES: Final = ("experiment_verdicts", "operator_actions")
 #: Tables that workers read and write.
 WORKER_TABLES: Final = tuple(
     name for name in TABLES if name not in (*_NOT_FOR_WORKERS, *CONFIGURATION_TABLES, *APPEND_ONLY_TABLES)

@@ -220,7 +220,7 @@ class Calling:
         plan = context.plan = self._decisions.plan(context.routing, state, health)
         log_plan(context)
         calls = list(plan_calls(plan, state.targets))
-        if plan.kind == "forced":
+        if plan.is_named:
             return calls
         has_local = any(call.target.model.provider in context.local for call in calls)
         context.escalated = has_local and failures >= LOCAL_FAILURES
@@ -259,7 +259,8 @@ class Calling:
         add_attempts(result, attempts)
         if plan is not None:
             result["task_type"], result["complexity"] = plan.task.task_type, plan.task.complexity
-            result["forced"] = plan.kind == "forced"
+            result["forced"] = plan.is_named
+            result["experiment"], result["arm"] = plan.experiment, plan.arm
             key = attempts[-1].call.target.key if attempts else plan.first.target.key
             result["reasoning"] = next((each.words for each in plan.targets if each.target.key == key), "")
         if attempts and not context.is_local(attempts[-1]):
@@ -272,7 +273,7 @@ class Calling:
     def _count(self, context: CallContext, result: GenerationResult) -> None:
         plan, attempts = context.plan, context.attempts
         paid = bool(attempts) and not context.is_local(attempts[-1])
-        simple = plan is not None and plan.task.level == "simple" and plan.kind != "forced"
+        simple = plan is not None and plan.task.level == "simple" and not plan.is_named
         self._usage.add_request(
             success=result["success"], escalated=result["escalated"], simple_paid=simple and paid and result["success"]
         )

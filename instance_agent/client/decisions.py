@@ -18,11 +18,12 @@ from centralcloud.contracts.task_classifier.trained import TrainedClassifier
 from centralcloud.runtime.bounded_file import Fingerprint, fingerprint_of
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.process.lifecycle import watch_forks
-from instance_agent.catalog.aliases import AUTO_NAMES
+from instance_agent.catalog.aliases import AUTO, AUTO_NAMES
 from instance_agent.catalog.catalog import CatalogSnapshot, ModelCatalog
 from instance_agent.catalog.source import CatalogSource
 from instance_agent.client.local_first import ALIASES, LOCAL, POLICY, best_model, local_first, local_providers, spread
 from instance_agent.client.request import GenerationRequest
+from instance_agent.client.shared_experiments import SharedExperiments
 from instance_agent.execution.local_providers import look
 from instance_agent.execution.targets import CallTargets
 from instance_agent.gateway.fleet_targets import FleetTargets
@@ -111,6 +112,7 @@ class Decisions:
         self._planner = Planner(selection=settings.selection, exploration=settings.exploration)
         self._rules = RulesOfStates()
         self._classifier = _SharedClassifier(settings)
+        self._experiments = SharedExperiments(settings)
         self.failures = _SharedFailures()
         self._lock = threading.RLock()
         self._checked_at = time.monotonic()
@@ -149,6 +151,12 @@ class Decisions:
                     except SettingsError as error:
                         effect = "the models of the last valid catalog stay in use"
                         log.error("catalog_invalid", reason=str(error), effect=effect)
+                if self._experiments.changed():
+                    fleet = self._fleet(self._state.catalog)
+                    configuration = self._state.catalog.configuration
+                    assert configuration is not None
+                    rules = self._rules.of(fleet, configuration, self._state.targets)
+                    self._state = replace(self._state, fleet=fleet, rules=rules)
                 if self._classifier.changed():
                     self._state = replace(self._state, classifier=self._classifier.current)
             return self._state
@@ -161,11 +169,11 @@ class Decisions:
         """
         name = request.force_model
         if name is None:
-            if not state.fleet.policies:
+            if POLICY not in state.fleet.policies:
                 raise PlanError(
                     "no_target", "the catalog is empty: name a YAML file with models in INSTANCE_AGENT_CATALOG"
                 )
-            return request.routing(POLICY_PREFIX + POLICY, request_id, time.time())
+            return request.routing(POLICY_PREFIX + POLICY, request_id, time.time(), asked=AUTO)
         configuration = state.catalog.configuration
         assert configuration is not None
         own = name in AUTO_NAMES or name.startswith(POLICY_PREFIX)
@@ -187,7 +195,13 @@ class Decisions:
         """
         with self._lock:
             plan = self._planner.plan(
-                routing, state.catalog, health, state.rules, self.failures, classifier=state.classifier
+                routing,
+                state.catalog,
+                health,
+                state.rules,
+                self.failures,
+                treating=self._experiments.treating(),
+                classifier=state.classifier,
             )
         return plan if plan.kind == "forced" else replace(plan, targets=spread(plan.targets))
 
@@ -212,8 +226,7 @@ class Decisions:
         targets = CallTargets(configuration)
         self._catalog.use_configuration(configuration)
         snapshot = self._catalog.snapshot
-        policy = local_first(snapshot)
-        fleet = FleetConfiguration(policies={} if policy is None else {policy.name: policy})
+        fleet = self._fleet(snapshot)
         self._built += 1
         return GatewayState(
             catalog=snapshot,
@@ -227,6 +240,12 @@ class Decisions:
             number=self._built,
             classifier=self._classifier.current,
         )
+
+    def _fleet(self, snapshot: CatalogSnapshot) -> FleetConfiguration:
+        """Return the policy of this process, with the experiments of the fleet."""
+        policy, shared = local_first(snapshot), self._experiments
+        own = {} if policy is None else {policy.name: policy}
+        return FleetConfiguration(policies={**shared.policies, **own}, experiments=shared.experiments)
 
     def _after_fork(self) -> None:
         self._lock = threading.RLock()

@@ -82,11 +82,17 @@ class GenerationRequest(Struct, frozen=True, kw_only=True):
             body["temperature"] = self.temperature
         return msgspec.json.encode(body)
 
-    def routing(self, model: str, request_id: str, at: float) -> RoutingRequest:
-        """Return the request as routing needs it; `model`: a name of a model or of a policy."""
+    def routing(self, model: str, request_id: str, at: float, *, asked: str | None = None) -> RoutingRequest:
+        """Return the request as routing needs it.
+
+        Args:
+            model: a name of a model or of a policy.
+            asked: the name for scopes of experiments, where that is another one.
+        """
         characters = len(self.prompt) + len(self.system or "")
         return RoutingRequest(
             model=model,
+            asked=asked,
             metadata=self.hints,
             text=self.prompt,
             input_tokens=estimate_tokens(characters),

@@ -48,6 +48,8 @@ class GenerationResult(TypedDict):
         task_type: as the caller said, else as it was classified.
         complexity: 1 to 10 likewise; None when it is not known.
         forced: whether the caller named the model.
+        experiment: that has the request; None: none.
+        arm: of the experiment: the name of a treatment, or ``control``; None without one.
         escalated: whether another provider answered because local models had failed.
         attempts: each call of a model, the first one first.
         request_id: of the request, in logs and events.
@@ -70,6 +72,8 @@ class GenerationResult(TypedDict):
     task_type: str | None
     complexity: int | None
     forced: bool
+    experiment: str | None
+    arm: str | None
     escalated: bool
     attempts: list[AttemptResult]
     request_id: str
@@ -95,6 +99,8 @@ def failure(request_id: str, error: str, code: str | None, seconds: float) -> Ge
         "task_type": None,
         "complexity": None,
         "forced": False,
+        "experiment": None,
+        "arm": None,
         "escalated": False,
         "attempts": [],
         "request_id": request_id,

@@ -28,7 +28,9 @@ class RouteDecision(TypedDict):
         provider: of it.
         fallbacks: the models that would be called after it, in their order.
         reasoning: why it is the first, in words.
-        forced: whether the caller named it.
+        forced: whether the caller named a model.
+        experiment: that has the task; None: none. Without a session each call draws its arm anew.
+        arm: of the experiment: the name of a treatment, or ``control``; None without one.
         task_type: as the caller said, else as it was classified.
         complexity: 1 to 10 likewise; None when only a word is known.
         left_out: why models cannot be used, by target.
@@ -39,6 +41,8 @@ class RouteDecision(TypedDict):
     fallbacks: list[str]
     reasoning: str
     forced: bool
+    experiment: str | None
+    arm: str | None
     task_type: str | None
     complexity: int | None
     left_out: dict[str, str]
@@ -119,7 +123,9 @@ class IntelligentModelRouter:
             "provider": first.provider,
             "fallbacks": [name for name in dict.fromkeys(names) if name != first.name],
             "reasoning": plan.first.words,
-            "forced": plan.kind == "forced",
+            "forced": plan.is_named,
+            "experiment": plan.experiment,
+            "arm": plan.arm,
             "task_type": plan.task.task_type,
             "complexity": plan.task.complexity,
             "left_out": {each.key: self.decisions.problem(each.key, state) or each.words for each in plan.struck},

@@ -8,6 +8,9 @@ After a failed attempt:
 | uncertain | one more target that was not tried yet, once in the whole walk; never the same |
 | begun, caller, policy, setup | nothing; after setup of a target that was known as misconfigured, the next target |
 
+The first attempt of a treatment is at its model, also when its breaker is open or other replicas suspect it: a model that is
+down has to fail in its arm, and would look healthy if others answered for it. A wait that the provider asked for is kept.
+
 At most `max_attempts` attempts for the whole request, all within one deadline.
 """
 
@@ -23,6 +26,8 @@ from instance_agent.execution.errors import no_target, with_attempts
 from instance_agent.execution.planned import PlannedCall
 from instance_agent.providers.errors import ProviderError, Retry
 
+#: The reason of the call of a treatment's model.
+TREATMENT: Final = "experiment"
 #: A timer may end so much too early.
 _ROUNDING_SECONDS: Final = 0.01
 #: Wait for the probe of another request.
@@ -77,6 +82,8 @@ class Walk:
         self.deadline = started + settings.deadline_seconds
         self.attempts = 0
         self._calls = calls
+        first = next(iter(calls), None)
+        self._treated = first is not None and first.reason == TREATMENT
         self._breakers = breakers
         self._settings = settings
         self._random = random
@@ -96,6 +103,8 @@ class Walk:
         too_late = now >= self.deadline - _ROUNDING_SECONDS
         if self._ended or too_late or self.attempts >= self._settings.max_attempts:
             return self._give_up(now)
+        if self._treated and not self.attempts and (step := self._treatment(now)) is not None:
+            return step
         for index, call in self._suspects_last(now) if self._breakers.has_suspects(now) else enumerate(self._calls):
             if index not in self._tried:
                 permit = self._breakers.admit(call.target, now)
@@ -139,6 +148,19 @@ class Walk:
     def passed_over(self, error: UnsupportedFeatureError) -> None:
         """Note that the current target has answered that it does not have the operation: an attempt, and not its failure."""
         self._unsupported = error
+
+    def _treatment(self, now: float) -> Go | None:
+        """Call the model of a treatment, at the first of its targets that is admitted; None: it has to wait."""
+        model = self._calls[0].target.model.name
+        for index, call in enumerate(self._calls):
+            if call.target.model.name != model:
+                break
+            if index not in self._tried and (permit := self._breakers.admit(call.target, now)) is not None:
+                return self._go(index, call, permit)
+        if 0 in self._tried:
+            return None
+        permit = self._breakers.admit(self._calls[0].target, now, last_resort=True, forced=True)
+        return None if permit is None else self._go(0, self._calls[0], permit)
 
     def _suspects_last(self, now: float) -> list[tuple[int, PlannedCall]]:
         """Return the calls with their positions, those last whose targets other replicas have seen fail."""

@@ -20,6 +20,7 @@ from instance_agent.gateway.request_log import log_attempt
 from instance_agent.gateway.state import GatewayState
 from instance_agent.routing.affinity import SessionMemory
 from instance_agent.routing.local_failures import LocalFailures
+from instance_agent.routing.plan import Plan
 
 log = get_logger(__name__)
 
@@ -107,7 +108,8 @@ class EventSink:
         if session is not None and attempt.outcome == "success":
             usage = attempt.usage
             tokens = (usage.input_tokens or 0) + (usage.output_tokens or 0) if usage else 0
-            self._sessions.record(session, attempt.call.target.model.name, tokens)
+            arm = context.plan.assigned if context.plan else None
+            self._sessions.record(session, attempt.call.target.model.name, tokens, None if arm is None else arm.key)
 
     def _count_local_failure(self, attempt: Attempt, context: RequestContext) -> None:
         """Count an attempt at a local model under each policy of the plan that tries those first."""
@@ -144,6 +146,7 @@ def events_of(
     model, level = call.target.model, task.level if task else _DEFAULT_LEVEL
     score = NEUTRAL_SCORE if call.score is None else call.score
     first = attempt.number == 1
+    share = _arm_share(attempt, plan) if plan else None
     elapsed = attempt.response_time_ms
     ended = datetime.now(UTC) if elapsed is None else attempt.started_at + timedelta(milliseconds=elapsed)
     numbers = _numbers(attempt)
@@ -165,7 +168,7 @@ def events_of(
         complexity_score=score,
         capabilities_required=_capabilities(context),
         prefer=task.prefer if task else None,
-        user_model_request=routing.model if routing and plan and plan.kind == "forced" else None,
+        user_model_request=routing.model if routing and plan and plan.is_named else None,
         decision_id=attempt.decision_id,
         task_type=task.task_type if task else None,
         propensity=attempt.propensity,
@@ -186,6 +189,9 @@ def events_of(
         model_version=_label(model.sent_as),
         # Written as it is: decoding it would only be followed by encoding it again.
         plan=msgspec.Raw(plan.explanation()) if first and plan else None,  # type: ignore[arg-type]
+        experiment=plan.experiment if plan else None,
+        arm=plan.arm if plan else None,
+        arm_share=share,
         feedback_until=None if awaited is None else ended + timedelta(seconds=awaited),
         estimated_cost_usd=expected.cost_usd,
         estimated_ms=_bounded(expected.milliseconds),
@@ -213,10 +219,27 @@ def events_of(
         request_id=attempt.request_id,
         attempt=attempt.number,
         model_version=_label(attempt.model_version),
+        experiment=routed.experiment,
+        arm=routed.arm,
+        arm_share=share,
         extra=_outcome_extra(attempt, context),
         **numbers,
     )
     return routed, outcome
+
+
+def _arm_share(attempt: Attempt, plan: Plan) -> float | None:
+    """Return the share with which an attempt is compared with those of other arms; None: it is not.
+
+    Only the first attempt of a request is compared. Where that of a treatment is not at its model (its provider asked for a
+    wait, or the request cannot be translated for it), it says nothing about it.
+    """
+    arm = plan.assigned
+    if arm is None or attempt.number != 1:
+        return None
+    if plan.kind == "experiment" and attempt.call.target.model.name != plan.first.target.model.name:
+        return None
+    return arm.share
 
 
 def _extra(attempt: Attempt, context: RequestContext) -> dict[str, Any]:

@@ -42,6 +42,7 @@ class GatewayParts:
         state: the newest state; a request takes it once.
         draining: no new requests. cutting: running ones are ended.
         keys_unknown: returns why the keys of clients cannot be checked, None when they can.
+        daemon_silent: returns whether the daemon that watches experiments was not seen for too long: no treatments then.
         cache: of whole answers; None: it is off.
         records: of attempts; an answer leaves once they are handed over.
         fleet_health: what gateways say to each other about targets.
@@ -102,6 +103,7 @@ class GatewayParts:
         self.cutting = False
         self._tasks: list[asyncio.Task[None]] = []
         self.keys_unknown: Callable[[GatewayState], str | None] = lambda _state: None
+        self.daemon_silent: Callable[[], bool] = lambda: False
         self._posted: frozenset[str] = frozenset()
         self.state = state
         self.admission = Admission(Spender(spend), state)

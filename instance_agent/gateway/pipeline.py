@@ -126,6 +126,7 @@ def planned(parts: GatewayParts, context: RequestContext) -> Sequence[PlannedCal
         state.rules,
         parts.local_failures,
         probing=context.probing,
+        treating=not parts.daemon_silent(),
         classifier=state.classifier,
     )
     first = plan.first.target.model
@@ -249,6 +250,9 @@ def call_headers(context: RequestContext, call: PlannedCall, decision_id: str | 
         "x-centralcloud-provider": header_text(model.provider),
         "x-centralcloud-reason": call.reason,
     }
+    if context.plan is not None and (arm := context.plan.assigned) is not None:
+        headers["x-centralcloud-experiment"] = header_text(arm.experiment)
+        headers["x-centralcloud-arm"] = header_text(arm.name)
     if decision_id is not None:
         headers["x-centralcloud-decision-id"] = decision_id
     if call.score_version is not None:
@@ -293,6 +297,8 @@ def _comment(context: RequestContext, attempt: Attempt) -> bytes:
         "cost_usd": None if nano is None else usd(nano),
         "cost_estimated": attempt.cost.estimated or None,
         "score_version": attempt.call.score_version,
+        "experiment": context.plan.experiment if context.plan is not None else None,
+        "arm": context.plan.arm if context.plan is not None else None,
     }
     return (
         b": centralcloud "

@@ -3,12 +3,15 @@
 from typing import Any, Final
 
 from centralcloud.contracts.fleet_configuration import FleetConfiguration
+from centralcloud.runtime.logs import get_logger
 from instance_agent.catalog.configuration import CatalogConfiguration, Target
 from instance_agent.execution.price_list import list_prices
 from instance_agent.execution.targets import CallTargets
 from instance_agent.providers.errors import ProviderError
 from instance_agent.routing.rules import NO_RULES, RoutingRules
 from instance_agent.routing.spend import PriceOf, catalog_prices
+
+log = get_logger(__name__)
 
 #: Prices of models that only a name has made; those of the catalog are ready.
 _MOST_NAMED: Final = 1000
@@ -20,6 +23,7 @@ class RulesOfStates:
     def __init__(self) -> None:
         self._rules = NO_RULES
         self._of: tuple[Any, ...] = ()
+        self._problems: dict[str, str] = {}
 
     def of(self, fleet: FleetConfiguration, configuration: CatalogConfiguration, targets: CallTargets) -> RoutingRules:
         """Return the rules of a configuration of the fleet for a catalog."""
@@ -29,14 +33,25 @@ class RulesOfStates:
             fleet.task_policies,
             fleet.agents,
             fleet.workspaces,
+            fleet.experiments,
             configuration,
             targets,
         )
         # Reports of health make another configuration of the same parts.
         if len(parts) != len(self._of) or any(new is not old for new, old in zip(parts, self._of, strict=True)):
             self._rules = RoutingRules(fleet, configuration, prices_by(configuration, targets))
+            self._log_problems()
             self._of = parts
         return self._rules
+
+    def _log_problems(self) -> None:
+        """Log, once, an experiment whose treatment this gateway cannot serve: it has none of its requests in an arm."""
+        found = self._rules.experiments.problems if self._rules.experiments is not None else {}
+        for experiment, reason in found.items():
+            if self._problems.get(experiment) != reason:
+                effect = "requests through this gateway are in none of its arms"
+                log.warning("experiment_unusable", experiment=experiment, reason=reason, effect=effect)
+        self._problems = found
 
 
 def prices_by(configuration: CatalogConfiguration, targets: CallTargets) -> PriceOf:

@@ -12,10 +12,16 @@ CACHE_VALUE: Final = 0.5
 
 
 class SessionEntry(NamedTuple):
-    """The last turn of a session: the model that answered, and the tokens that its prompt cache may hold."""
+    """The last turn of a session: the model that answered, and the tokens that its prompt cache may hold.
+
+    Attributes:
+        arm: experiment and treatment under which it was answered; None: as without an experiment. The session's model counts
+            only under the same one: a treatment that has ended must not go on by its sessions' caches.
+    """
 
     model: str
     tokens: int
+    arm: tuple[str, str] | None = None
 
 
 class SessionMemory:
@@ -35,15 +41,16 @@ class SessionMemory:
             self._entries.move_to_end(session)
         return entry
 
-    def record(self, session: str, model: str, tokens: int) -> None:
+    def record(self, session: str, model: str, tokens: int, arm: tuple[str, str] | None = None) -> None:
         """Remember that a model has answered a turn.
 
         Args:
             session: from `session_key`.
             model: the name of the model that answered, not the one that was planned.
             tokens: of the prompt and the answer.
+            arm: experiment and treatment of the plan; None: control, or no experiment.
         """
-        self._entries[session] = SessionEntry(model, max(0, tokens))
+        self._entries[session] = SessionEntry(model, max(0, tokens), arm)
         self._entries.move_to_end(session)
         if len(self._entries) > self._limit:
             self._entries.popitem(last=False)

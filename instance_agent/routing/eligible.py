@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from centralcloud.contracts.fleet_configuration import QualityRequirements
 from instance_agent.catalog.catalog import CatalogSnapshot
@@ -10,6 +10,7 @@ from instance_agent.catalog.configuration import Target, build_configuration
 from instance_agent.routing.constraints import Checks, Shape, Usable, usable_targets
 from instance_agent.routing.decision import Preference
 from instance_agent.routing.demotion import Demotion, Promotion
+from instance_agent.routing.experiments import Arm, Treatment
 from instance_agent.routing.explanation import TargetOrder
 from instance_agent.routing.listed import ListedStage
 from instance_agent.routing.plan import PlannedTarget
@@ -20,6 +21,7 @@ from instance_agent.routing.restrictions import WorkspaceRules
 from instance_agent.routing.routes import Route, Stage
 from instance_agent.routing.rules import RoutingRules
 from instance_agent.routing.spend import PriceOf, catalog_prices
+from instance_agent.routing.treatments import ModelFirst
 
 #: Models other than the best are tried: as probes and at random; only at random; not at all.
 Trials = Literal["all", "random", "none"]
@@ -64,9 +66,10 @@ class Eligible:
         listed: the first stage where it lists its candidates; None: the learned selection is first.
         later: the stages that follow the first one.
         orders: where a learned selection is followed by more stages: its order, and the whole one.
+        places: of such requests in an experiment, by the arm of their session.
     """
 
-    __slots__ = ("chosen", "key", "later", "listed", "orders", "prepared", "tail", "unprobed", "usable")
+    __slots__ = ("chosen", "key", "later", "listed", "orders", "places", "prepared", "tail", "unprobed", "usable")
 
     def __init__(
         self, usable: Usable, level: str, route: Route | None, snapshot: CatalogSnapshot, price_of: PriceOf
@@ -76,6 +79,7 @@ class Eligible:
         self.unprobed: dict[Wanted, PreparedSet] = {}
         self.listed: ListedStage | None = None
         self.later: tuple[ListedStage, ...] = ()
+        self.places: dict[Arm, Any] = {}
         self.orders: dict[Hashable, tuple[tuple[PlannedTarget, ...], TargetOrder]] = {}
         self.chosen, self.tail = usable.targets, usable.tail
         if route is not None and usable.targets:
@@ -134,6 +138,9 @@ class CatalogState:
         self._eligible: dict[tuple[Shape, Scope], Eligible] = {}
         #: Those of the whole catalog that have targets: most fleets have no rule for most requests.
         self.whole: dict[Shape, Eligible] = {}
+        self._treated: dict[tuple[Treatment, Shape, Scope], ModelFirst] = {}
+        #: The same state with the scores of a treatment.
+        self.tables: dict[Treatment, CatalogState] = {}
 
     def is_for(self, snapshot: CatalogSnapshot) -> bool:
         """Whether a plan by `snapshot` is one by this state: another cursor of the same scores changes nothing."""
@@ -147,8 +154,10 @@ class CatalogState:
     def use(self, health: HealthView, rules: RoutingRules) -> None:
         """Forget the targets of other health views and rules."""
         if self._health is not health or self._rules is not rules:
+            if self._rules is not rules and self._rules is not None:
+                self.tables = {}
             self._health, self._rules = health, rules
-            self._eligible, self.whole = {}, {}
+            self._eligible, self.whole, self._treated = {}, {}, {}
 
     def score(self, target: Target, scored_as: str) -> float | None:
         """Return the score of a target for a complexity."""
@@ -186,6 +195,30 @@ class CatalogState:
             )
             if scope == WHOLE_CATALOG and usable.targets:
                 self.whole[shape] = found
+        return found
+
+    def model_first(self, treatment: Treatment, shape: Shape, scope: Scope) -> ModelFirst:
+        """Return the model of a treatment for a shape; of a scope workspace, agent and targets left out count."""
+        key = treatment, shape, scope
+        found = self._treated.get(key)
+        if found is None:
+            # A model that is being tried needs no score.
+            checks = self._checks(shape, scope)._replace(scored=frozenset())
+            usable = usable_targets(treatment.targets, shape, self.windows, ALL_HEALTHY, self.score, checks)
+            if len(self._treated) >= _MAX_SHAPES:
+                self._treated.clear()
+            found = self._treated[key] = ModelFirst(
+                usable, shape.scored_as, self.snapshot, self._health, treatment.note
+            )
+        return found
+
+    def with_table(self, treatment: Treatment) -> "CatalogState":
+        """Return this state with the scores of a treatment in place of the learned ones of its pairs."""
+        found = self.tables.get(treatment)
+        if found is None:
+            found = self.tables[treatment] = CatalogState(treatment.applied_to(self.snapshot))
+        if self._rules is not None:
+            found.use(self._health, self._rules)
         return found
 
     def _checks(self, shape: Shape, scope: Scope) -> Checks:

@@ -70,6 +70,9 @@ class _Summary(Struct, omit_defaults=True):
     session: str | None = None
     alias: str | None = None
     config_version: int | None = None
+    experiment: str | None = None
+    arm: str | None = None
+    arm_share: float | None = None
 
 
 class TargetOrder(tuple["PlannedTarget", ...]):
@@ -106,6 +109,7 @@ def explain_plan(plan: "Plan") -> bytes:
             plan.affinity,
             _short(plan.alias) or None,
             plan.config_version or None,
+            *(() if plan.assigned is None else (_short(plan.experiment), _short(plan.arm), _rounded(plan.arm_share))),
         )
     )
     room = MAX_EXPLANATION_BYTES - _LIST_BYTES - len(text)
@@ -177,6 +181,10 @@ def _fitting(entries: list[bytes], room: int) -> list[bytes]:
         if room < 0:
             return entries[:number]
     return entries
+
+
+def _rounded(share: float | None) -> float | None:
+    return None if share is None else round(share, 6)
 
 
 def _short(name: str | None) -> str | None:

@@ -11,15 +11,18 @@ from instance_agent.routing.constraints import RELAXATIONS
 from instance_agent.routing.decision import RankedModel
 from instance_agent.routing.demotion import Demotion, Promotion
 from instance_agent.routing.errors import RoutingError
+from instance_agent.routing.experiments import Arm
 from instance_agent.routing.explanation import explain_plan
 from instance_agent.routing.struck import Struck
 from instance_agent.routing.task import Task
 
-#: Why the first target is the first: as the best, as a probe, at random, by its session, because the client named it, or by
-#: the order of a policy, of a rule (as its canary), or of an agent's preferences.
-PlanKind = Literal["best", "probe", "exploration", "session", "forced", "policy", "rule", "canary", "agent"]
-#: A session's model: kept; left for a better one; or left because it cannot be used.
-Affinity = Literal["kept", "left_for_better", "left_struck"]
+#: Why the first target is the first: as the best, as a probe, at random, by its session, because the client named it, as the
+#: model of a treatment, or by the order of a policy, of a rule (as its canary), or of an agent's preferences.
+PlanKind = Literal[
+    "best", "probe", "exploration", "session", "forced", "experiment", "policy", "rule", "canary", "agent"
+]
+#: A session's model: kept; left for a better one; left because it cannot be used; or left because another arm had it.
+Affinity = Literal["kept", "left_for_better", "left_struck", "left_arm"]
 
 
 class PlanError(RoutingError):
@@ -104,11 +107,14 @@ class Plan(Struct, frozen=True, kw_only=True):
         alias: the name that the client sent, when it stands for another.
         config_version: of the catalog.
         policy, rule, agent: the names of those that the plan follows; the policy also where a rule has named it.
-        policy_from: why this policy: ``client``, ``rule``, ``task type`` or ``workspace``.
+        policy_from: why this policy: ``client``, ``rule``, ``task type``, ``workspace`` or ``experiment``.
         settings: the policy itself, with its limits.
-        passed_over: rules, agents and policies that were for the request, and were passed over, with the reason.
+        passed_over: rules, agents, policies and experiments that were for the request and were passed over, each with the
+            reason.
         demoted: models of the policy that are tried last, because their learned scores have fallen.
         promoted: models of the policy that are tried earlier for that.
+        assigned: the experiment and its arm; None: the request is in none.
+        is_named: whether the client named a model, also where an arm has another one first.
     """
 
     task: Task
@@ -130,6 +136,23 @@ class Plan(Struct, frozen=True, kw_only=True):
     passed_over: tuple[str, ...] = ()
     demoted: tuple[Demotion, ...] = ()
     promoted: tuple[Promotion, ...] = ()
+    assigned: Arm | None = None
+    is_named: bool = False
+
+    @property
+    def experiment(self) -> str | None:
+        """The id of the experiment; None without one."""
+        return None if self.assigned is None else self.assigned.experiment
+
+    @property
+    def arm(self) -> str | None:
+        """The arm: the name of a treatment, or ``control``; None without an experiment."""
+        return None if self.assigned is None else self.assigned.name
+
+    @property
+    def arm_share(self) -> float | None:
+        """The probability of the treatment among treatment and control, above 0 and below 1; None: not compared."""
+        return None if self.assigned is None else self.assigned.share
 
     @property
     def first(self) -> PlannedTarget:
@@ -150,6 +173,8 @@ class Plan(Struct, frozen=True, kw_only=True):
             lines += [f"  {reason}" for reason in task.classification.reasons]
         if self.alias is not None:
             lines.append(f"alias: {self.alias} stands for another name")
+        if self.assigned is not None:
+            lines.append(self.assigned.text)
         if self.rule is not None:
             lines.append(f"rule: {self.rule}")
         if self.policy is not None:

@@ -1,8 +1,9 @@
 """The planner: a request, a snapshot of the catalog, rules and the health of targets -> a plan. Pure and synchronous.
 
-The order in which the first model is decided: a model that the client named; a policy that the client named; a rule; the
-preferences of the agent type; the policy of the task type, then that of the workspace; the session's model; learned
-selection. Restrictions of a workspace and limits of money hold everywhere.
+The order in which the first model is decided: a model that the client named; a policy that the client named; the arm of an
+experiment; a rule; the preferences of the agent type; the policy of the task type, then that of the workspace; the session's
+model; learned selection. An experiment whose scope has the name comes before the client's. Restrictions of a workspace and
+limits of money hold everywhere.
 
 A plan costs microseconds when its set of targets was seen since the scores last changed. Three caches make it so: for each
 shape of requests and each part of the configuration the set of targets, until health or rules are others; for each set the
@@ -12,24 +13,29 @@ request in its key. `prepare` computes the probabilities before a change is used
 
 import random
 from bisect import bisect_left
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Final
+from collections.abc import Hashable, Mapping
+from typing import Final, TypeAlias
+
+from msgspec.structs import replace
 
 from centralcloud.contracts.errors import quote
-from centralcloud.contracts.model_choice.selection import SelectionMode
+from centralcloud.contracts.model_choice.selection import SelectionMethod, SelectionMode
 from centralcloud.contracts.task_classifier.trained import TrainedClassifier
 from instance_agent.catalog.aliases import AUTO_NAMES
 from instance_agent.catalog.catalog import CatalogSnapshot
-from instance_agent.catalog.configuration import Target
 from instance_agent.routing.affinity import SessionMemory, cache_loss
-from instance_agent.routing.constraints import Shape, firm_strike, strike_of_health
-from instance_agent.routing.eligible import CatalogState, Eligible, Scope, SetKey, Trials, Wanted
+from instance_agent.routing.arms import NO_PLACE, Conditions, Placed, placed
+from instance_agent.routing.constraints import Shape
+from instance_agent.routing.eligible import CatalogState, Eligible, Scope
+from instance_agent.routing.experiments import is_chosen
 from instance_agent.routing.explanation import TargetOrder
-from instance_agent.routing.listed import ListedStage, after, case_of, ranked_target
+from instance_agent.routing.forced import forced_plan
+from instance_agent.routing.listed import ListedStage, after, case_of
 from instance_agent.routing.local_failures import NO_FAILURES, FailureView
 from instance_agent.routing.plan import Affinity, Plan, PlanError, PlanKind, PlannedTarget
-from instance_agent.routing.prepared import ModelTargets, PreparedSet
-from instance_agent.routing.refusals import forced_refusal, not_found, reasons, refusal
+from instance_agent.routing.prepared import PreparedSet
+from instance_agent.routing.prepared_states import PreparedStates
+from instance_agent.routing.refusals import reasons, refusal
 from instance_agent.routing.request import ALL_HEALTHY, HealthView, RoutingRequest
 from instance_agent.routing.routes import Route, point_of
 from instance_agent.routing.rules import NO_RULES, POLICY_PREFIX, Routed, RoutingRules
@@ -44,20 +50,19 @@ from instance_agent.routing.spend import (
 from instance_agent.routing.struck import Struck
 from instance_agent.routing.task import Task, resolve_task
 
-#: Sets of targets whose probabilities are kept; the one that was used longest ago is dropped first.
-_MAX_SETS: Final = 512
-#: Most sets for which the probabilities are computed before a change is used.
-_MAX_PREPARED: Final = 128
 _NONE: Final[Mapping[str, int]] = {}
 _NO_ROUTE: Final = Route(kind="policy", stages=(), targets=(), scored=frozenset(), missing=())
 
 
-class Planner:
+#: The route that applies, its targets, and those that limits of money leave out.
+_Found: TypeAlias = tuple[Routed, Eligible, tuple[Struck, ...]]
+
+
+class Planner(PreparedStates):
     """Plans requests. For one thread, usually that of the event loop; `prepare` may be called from another.
 
     Attributes:
         sessions: the models of recent sessions. The caller records each turn that was answered.
-        sets_computed: sets of targets whose probabilities were computed in `plan`, not by `prepare`.
     """
 
     def __init__(
@@ -74,13 +79,9 @@ class Planner:
             selection, exploration, rng: as for `ModelRouter`.
             sessions: to share one; None: a new one.
         """
-        self._selection = selection
-        self._exploration = exploration
+        super().__init__(selection, exploration)
         self._rng = rng or random.Random()
         self.sessions = sessions or SessionMemory()
-        self.sets_computed = 0
-        self._state: CatalogState | None = None
-        self._prepared: CatalogState | None = None
 
     def plan(
         self,
@@ -91,6 +92,7 @@ class Planner:
         failures: FailureView = NO_FAILURES,
         *,
         probing: bool = True,
+        treating: bool = True,
         classifier: TrainedClassifier | None = None,
     ) -> Plan:
         """Return the plan for a request.
@@ -103,6 +105,7 @@ class Planner:
             failures: of local models, for policies whose order is ``local_first``.
             probing: whether the request may be a probe, as the scores ask for, or a choice at random; not when the budget of
                 exploration is used up.
+            treating: whether treatments of experiments may serve requests; not when the daemon that watches them is silent.
             classifier: trained by the site, for what the client does not say; None: the table of words answers.
 
         Raises:
@@ -118,32 +121,71 @@ class Planner:
         else:
             name, alias = state.configuration.resolve(name)
             if name not in AUTO_NAMES:
-                return self._forced(request, name, alias, state, health, rules, classifier)
+                plan = forced_plan(request, name, alias, state, health, rules, classifier, self._rng)
+                if rules.experiments is None:
+                    return plan
+                return self._named_in_experiment(plan, request, state, rules, failures, treating=treating)
             level = name[5:] or None
         task = resolve_task(request.headers, request.metadata, level, request.text, classifier)
         if routed is None:
             routed = rules.routed(request, task)
-        routed, eligible, dear = self._eligible(request, task, state, rules, routed)
+        conditions = self._conditions(request, task, state, rules)
+        found = self._eligible(request, conditions, state, rules, routed)
+        if rules.experiments is None:
+            return self._ordered(request, task, state, found, failures, alias, probing)
+        place = self._place(request, task, conditions, found, state, rules, is_chosen(request, name), treating)
+        if place.arm is not None and (treatment := place.arm.treatment) is not None:
+            # Neither a probe nor a choice at random moves a session of a treatment.
+            probing = False
+            if treatment.route is not None:
+                by_policy = Routed(treatment.route, source="experiment")
+                found = self._eligible(request, conditions, state, rules, by_policy)
+            elif treatment.scores:
+                state = state.with_table(treatment)
+                found = self._eligible(request, conditions, state, rules, found[0])
+        return self._ordered(request, task, state, found, failures, alias, probing, place)
+
+    def _ordered(
+        self,
+        request: RoutingRequest,
+        task: Task,
+        state: CatalogState,
+        found: _Found,
+        failures: FailureView,
+        alias: str | None,
+        probing: bool,
+        place: Placed = NO_PLACE,
+    ) -> Plan:
+        """Return the plan with the targets of a route in their order; those of a treatment's model come before them."""
+        routed, eligible, dear = found
         route, usable = routed.route, eligible.usable
+        arm, reason, model = place
         affinity: Affinity | None = None
+        propensity: float | None = None
+        method: SelectionMethod | None = None
         kind: PlanKind
         if eligible.listed is not None:
             assert route is not None
             targets = self._listed(request, task, eligible, eligible.listed, route, failures)
             kind = targets[0].code  # type: ignore[assignment]
-            propensity = method = None
         else:
             known = eligible.prepared if probing else eligible.unprobed
             wanted = task.prefer, state.snapshot.learned.task_type_of(task.task_type)
             prepared = known.get(wanted)
             if prepared is None:
                 prepared = known[wanted] = self._prepare_set(eligible, wanted, state, probing=probing)
-            first, kind, affinity = self._first(request, prepared)
+            first, kind = 0, "best"
+            if model is None:
+                first, kind, affinity = self._first(request, prepared, place)
             targets = prepared.order(first, kind, self._rng)
             if eligible.later:
                 targets = self._followed(targets, eligible, task, failures)
-            propensity = None if kind == "session" else prepared.models[first].ranked.chance.propensity
-            method = None if kind == "session" else prepared.selection.method
+            if kind != "session" and model is None:
+                propensity = prepared.models[first].ranked.chance.propensity
+                method = prepared.selection.method
+        waived = usable.waived
+        if model is not None:
+            targets, kind, waived = model.order(targets, self._rng), "experiment", model.waived + waived
         followed = route or _NO_ROUTE
         return Plan(
             task=task,
@@ -153,7 +195,7 @@ class Planner:
             method=method,
             struck=usable.struck + dear if dear else usable.struck,
             relaxed=usable.relaxed,
-            waived=usable.waived,
+            waived=waived,
             affinity=affinity,
             alias=alias,
             config_version=state.configuration.version,
@@ -162,48 +204,87 @@ class Planner:
             agent=followed.agent,
             policy_from=routed.source,
             settings=followed.settings,
-            passed_over=routed.passed_over,
+            passed_over=routed.passed_over if reason is None else (*routed.passed_over, reason),
             demoted=eligible.demoted,
             promoted=eligible.promoted,
+            assigned=arm,
         )
 
-    def prepare(self, snapshot: CatalogSnapshot) -> None:
-        """Compute the probabilities by a state of the catalog that will be used next, for the sets that were used of late.
+    def _named_in_experiment(
+        self,
+        plan: Plan,
+        request: RoutingRequest,
+        state: CatalogState,
+        rules: RoutingRules,
+        failures: FailureView,
+        *,
+        treating: bool,
+    ) -> Plan:
+        """Return the plan for a model that the client named, in its experiment if one has the request."""
+        conditions = self._conditions(request, plan.task, state, rules)
+        place = self._place(request, plan.task, conditions, None, state, rules, is_chosen(request, ""), treating)
+        if place.arm is None or place.arm.treatment is None:
+            return (
+                replace(plan, assigned=place.arm, passed_over=() if place.reason is None else (place.reason,))
+                if place is not NO_PLACE
+                else plan
+            )
+        if place.model is not None:
+            targets = place.model.order(plan.targets, self._rng)
+            waived = place.model.waived + plan.waived
+            return replace(plan, kind="experiment", targets=targets, waived=waived, assigned=place.arm)
+        by_policy = Routed(place.arm.treatment.route, source="experiment")
+        found = self._eligible(request, conditions, state, rules, by_policy)
+        served = self._ordered(request, plan.task, state, found, failures, plan.alias, False, place)
+        return replace(served, is_named=True)
 
-        For the thread that brings new scores: no request has to wait for them.
+    def _place(
+        self,
+        request: RoutingRequest,
+        task: Task,
+        conditions: Conditions,
+        found: _Found | None,
+        state: CatalogState,
+        rules: RoutingRules,
+        chosen: bool,
+        treating: bool,
+    ) -> Placed:
+        """Return the place of a request in the experiment that has it, if one has.
 
         Args:
-            snapshot: from `ModelCatalog.next`.
+            found: of control; None: the client named a model.
+            chosen: whether the client named neither a model nor a policy.
         """
-        current = self._state
-        if current is None or current.is_for(snapshot):
-            return
-        state = CatalogState(snapshot)
-        for key in list(current.sets)[-_MAX_PREPARED:]:
-            scored_as, _, _, keys, tail_keys = key
-            targets = [state.targets[each] for each in keys if each in state.targets]
-            tail = [state.targets[each] for each in tail_keys if each in state.targets]
-            if (
-                len(targets) + len(tail) == len(keys) + len(tail_keys)
-                and all(state.score(target, scored_as) is not None for target in targets)
-                and all(state.score(target, "simple") is not None for target in tail)
-            ):
-                state.sets[key] = self._new_set(key, targets, tail, state)
-        self._prepared = state
+        assert rules.experiments is not None
+        route = None if found is None else found[0].route
+        experiment = rules.experiments.of(request, task, None if route is None else route.policy, chosen)
+        if experiment is None:
+            return NO_PLACE
+        arm = experiment.arm_of(request.session or request.id or str(self._rng.random()), treating)
+        # Without limits of money all requests with the same targets have the same place.
+        places = found[1].places if found is not None and request.spend is NO_SPEND else None
+        if places is not None and (known := places.get(arm)) is not None:
+            return known  # type: ignore[no-any-return]
 
-    def _state_of(self, snapshot: CatalogSnapshot) -> CatalogState:
-        state = self._state
-        if state is None or not state.is_for(snapshot):
-            prepared = self._prepared
-            state = prepared if prepared is not None and prepared.is_for(snapshot) else CatalogState(snapshot)
-            self._state = state
-            self._prepared = None
-        return state
+        def why_not(treated: Route) -> str | None:
+            if not treated.serves(request.model_type):
+                return f"none of its models is for {request.model_type}"
+            try:
+                self._eligible(request, conditions, state, rules, Routed(treated))
+            except PlanError as error:
+                return str(error)
+            return None
 
-    def _eligible(
-        self, request: RoutingRequest, task: Task, state: CatalogState, rules: RoutingRules, routed: Routed
-    ) -> tuple[Routed, Eligible, tuple[Struck, ...]]:
-        """Return the route that applies, its targets, and those that limits of money leave out."""
+        by_score = found is not None and found[1].listed is None
+        place = placed(experiment, arm, request, conditions, route, state, rules, by_score=by_score, why_not=why_not)
+        limited = [each for each in (route, *(each.route for each in experiment.treatments)) if each and each.limits]
+        if places is not None and not limited and not (route and route.settings and route.settings.max_cost_per_task):
+            places[arm] = place
+        return place
+
+    @staticmethod
+    def _conditions(request: RoutingRequest, task: Task, state: CatalogState, rules: RoutingRules) -> Conditions:
+        """Return what the targets of a request depend on, beside its route and limits of money."""
         needed = request.input_tokens + request.output_tokens
         asked = task.capabilities
         agent = task.agent_type if task.agent_type in rules.agents else None
@@ -211,6 +292,14 @@ class Planner:
             asked = tuple(sorted({*asked, *required}))
         shape = Shape(task.level, request.needs, asked, request.model_type, bisect_left(state.windows, needed))
         workspace = rules.workspaces.get(request.workspace) if request.workspace is not None else None
+        return shape, workspace, agent
+
+    @staticmethod
+    def _eligible(
+        request: RoutingRequest, conditions: Conditions, state: CatalogState, rules: RoutingRules, routed: Routed
+    ) -> _Found:
+        """Return the route that applies, its targets, and those that limits of money leave out."""
+        shape, workspace, agent = conditions
         if routed.route is None and workspace is None and agent is None and request.spend is NO_SPEND:
             known = state.whole.get(shape)
             if known is not None:
@@ -272,40 +361,16 @@ class Planner:
             return followed
         return found[1]
 
-    def _prepare_set(self, eligible: Eligible, wanted: Wanted, state: CatalogState, *, probing: bool) -> PreparedSet:
-        scored_as, probed, keys, tail = eligible.key
-        trials: Trials = "none" if not probing else "all" if probed else "random"
-        key = scored_as, wanted, trials, keys, tail
-        found = state.sets.get(key)
-        if found is None:
-            self.sets_computed += 1
-            found = state.sets[key] = self._new_set(key, eligible.chosen, eligible.tail, state)
-            if len(state.sets) > _MAX_SETS:
-                state.sets.popitem(last=False)
-        state.sets.move_to_end(key)
-        return found
-
-    def _new_set(
-        self, key: SetKey, targets: Sequence[Target], tail: Sequence[Target], state: CatalogState
-    ) -> PreparedSet:
-        scored_as, (prefer, task_type), trials, _, _ = key
-        return PreparedSet(
-            targets,
-            scored_as,
-            prefer,
-            state.snapshot.for_task_type(task_type),
-            mode=self._selection,
-            exploration=0.0 if trials == "none" else self._exploration,
-            probing=trials == "all",
-            tail=tail,
-        )
-
-    def _first(self, request: RoutingRequest, prepared: PreparedSet) -> tuple[int, PlanKind, Affinity | None]:
+    def _first(
+        self, request: RoutingRequest, prepared: PreparedSet, place: Placed
+    ) -> tuple[int, PlanKind, Affinity | None]:
         """Return the position of the first model, the reason for it, and the session's part in it."""
         affinity: Affinity | None = None
         if request.session is not None and (entry := self.sessions.get(request.session)) is not None:
             position = prepared.positions.get(entry.model)
-            if position is None:
+            if entry.arm != (None if place.arm is None else place.arm.key):
+                affinity = "left_arm"
+            elif position is None:
                 affinity = "left_struck"
             else:
                 gain = prepared.models[0].ranked.value - prepared.models[position].ranked.value
@@ -314,55 +379,6 @@ class Planner:
                 affinity = "left_for_better"
         first, kind = prepared.selection.sample(self._rng)
         return first, kind, affinity
-
-    def _forced(
-        self,
-        request: RoutingRequest,
-        name: str,
-        alias: str | None,
-        state: CatalogState,
-        health: HealthView,
-        rules: RoutingRules,
-        classifier: TrainedClassifier | None,
-    ) -> Plan:
-        """Return the plan for a model that the client named: its targets alone, unhealthy ones last."""
-        targets = state.configuration.targets_of(name)
-        if not targets:
-            raise PlanError("model_not_found", not_found(request.model, state.configuration))
-        workspace = rules.workspaces.get(request.workspace) if request.workspace is not None else None
-        spend = request.spend
-        budget = budget_strikes(targets, spend, rules.price_of, None) if spend is not NO_SPEND else {}
-        struck = tuple(
-            found
-            for target in targets
-            if (
-                found := (workspace.strike(target) if workspace is not None else None)
-                or firm_strike(target, request.model_type, forced=True)
-                or budget.get(target.key)
-            )
-            is not None
-        )
-        left_out = {each.key for each in struck}
-        usable = [target for target in targets if target.key not in left_out]
-        if not usable:
-            raise forced_refusal(request.model, struck)
-        task = resolve_task(request.headers, request.metadata, None, request.text, classifier)
-        healthy = [each for each in usable if each.key not in health.breaker_open and each.key not in health.unhealthy]
-        others = [each for each in usable if each not in healthy]
-        planned: list[PlannedTarget] = []
-        for group in (healthy, others):
-            if group:
-                ranked = ranked_target(group[0], task.level, state.snapshot)
-                planned += ModelTargets(ranked, group).first("endpoint" if planned else "forced", self._rng)
-        return Plan(
-            task=task,
-            kind="forced",
-            targets=tuple(planned),
-            struck=struck,
-            waived=tuple(found for target in usable if (found := strike_of_health(target, health)) is not None),
-            alias=alias,
-            config_version=state.configuration.version,
-        )
 
 
 def _left_out(

@@ -17,6 +17,7 @@ class RoutingRequest(Struct, frozen=True, kw_only=True):
     Attributes:
         model: the name that the client sent: a model, an alias, ``auto``, ``auto:COMPLEXITY``,
             ``policy:NAME`` or ``PROVIDER/MODEL``.
+        asked: the name that scopes of experiments compare in its place, for a program that sets `model` itself; None: it.
         headers, metadata: the hints of the caller.
         text: for the classifier, usually the last messages of the user; None: it is not asked.
         needs: capabilities that the content of the request needs: ``vision`` with an image, ``function_calling`` with tools,
@@ -36,6 +37,7 @@ class RoutingRequest(Struct, frozen=True, kw_only=True):
     """
 
     model: str = AUTO
+    asked: str | None = None
     headers: TaskHints = NO_HINTS
     metadata: TaskHints = NO_HINTS
     text: str | None = None

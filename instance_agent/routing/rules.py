@@ -20,6 +20,7 @@ from centralcloud.contracts.fleet_configuration import (
 from instance_agent.catalog.configuration import CatalogConfiguration, build_configuration
 from instance_agent.catalog.learned_scores import LearnedScores
 from instance_agent.routing.conditions import MIDDLE, Clock, Facts, Test, Vocabulary, compiled
+from instance_agent.routing.experiments import Experiments
 from instance_agent.routing.plan import PlanError
 from instance_agent.routing.request import RoutingRequest
 from instance_agent.routing.restrictions import WorkspaceRules
@@ -43,7 +44,7 @@ class Routed(NamedTuple):
         route: None: the learned selection among all models.
         passed_over: entries that were for the request and were passed over, each with the reason.
         following: for the models of an agent, which are a preference: the route where none of them can be used.
-        source: of its policy: ``client``, ``rule``, ``task type`` or ``workspace``.
+        source: of its policy: ``client``, ``rule``, ``task type``, ``workspace`` or ``experiment``.
     """
 
     route: Route | None
@@ -62,7 +63,8 @@ class RoutingRules:
         workspaces: by id.
         agents: preferences by agent type.
         price_of: the prices of a target.
-        is_empty: whether nothing of it could be for a request that names neither a model nor a policy.
+        experiments: those that may route requests; None: there are none.
+        is_empty: whether nothing of it but experiments could be for a request that names neither a model nor a policy.
         has_latency: whether a requirement needs the latency of targets.
         has_cost_limits: whether a policy limits the cost of a request.
     """
@@ -89,6 +91,8 @@ class RoutingRules:
             )
             for name, route in self._policies.items()
         }
+        experiments = Experiments(fleet.experiments, configuration, self._policies)
+        self.experiments = experiments or None
         self._task_policies = dict(fleet.task_policies)
         self._agent_routes = {name: agent_route(agent, configuration) for name, agent in fleet.agents.items()}
         enabled = [rule for rule in fleet.rules if rule.enabled]

@@ -32,6 +32,7 @@ from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import NOT_MIGRATED, refused_login
 from instance_agent.sync.configuration_file import ConfigurationFile, ReceivedConfiguration
+from instance_agent.sync.daemon_heartbeat import DaemonHeartbeat
 from instance_agent.sync.follower import Follower
 from instance_agent.sync.token_bucket import TokenBucket
 
@@ -56,6 +57,7 @@ class ConfigurationUpdater(Follower[ReceivedConfiguration]):
         unread: why the last poll has not read the configuration, in words without names of hosts, roles and tables; None: it
             has.
         reached: whether this process has reached the database.
+        daemon_heartbeat: of the daemon that watches experiments.
     """
 
     def __init__(
@@ -98,6 +100,7 @@ class ConfigurationUpdater(Follower[ReceivedConfiguration]):
         self.problem: str | None = None
         self.unread: str | None = _NOT_REACHED
         self.reached = False
+        self.daemon_heartbeat = DaemonHeartbeat(file.path.parent)
         touched_at = file.touched_at()
         #: By a clock that is never set: a step of the machine's clock must not end the validity of keys.
         self._contacted_at = None if touched_at is None else time.monotonic() - max(0.0, time.time() - touched_at)
@@ -125,6 +128,11 @@ class ConfigurationUpdater(Follower[ReceivedConfiguration]):
         """Whether there is a configuration from the database: of this run, or of the file."""
         return self._state.epoch is not None
 
+    @property
+    def running_experiments(self) -> int:
+        """Experiments that run, so that treatments serve requests while the daemon is seen."""
+        return sum(each.stage.status == "running" for each in self._configuration.experiments)
+
     def seconds_since_contact(self) -> float | None:
         """Return for how long the database was not reached, also by the process before; None: it never was."""
         return None if self._contacted_at is None else max(0.0, time.monotonic() - self._contacted_at)
@@ -132,6 +140,7 @@ class ConfigurationUpdater(Follower[ReceivedConfiguration]):
     def run_once(self) -> bool:
         """Poll once: read the changes, validate the whole, use it, store it."""
         self._wait_in_a_storm()
+        self.daemon_heartbeat.report(self.running_experiments)
         whole = self._state.epoch is None or self._reconcile_is_due()
         try:
             page, whole = self._read(whole=whole)
@@ -142,6 +151,7 @@ class ConfigurationUpdater(Follower[ReceivedConfiguration]):
         except Exception as error:
             self.unread = _why_unread(error)
             raise
+        self.daemon_heartbeat.seen(page.experiments_silent_seconds)
         received = self._receive(page, whole=whole)
         self.unread = None if self.problem is None else _UNREADABLE
         health_changed = self._receive_health(page, whole=whole)
@@ -152,6 +162,9 @@ class ConfigurationUpdater(Follower[ReceivedConfiguration]):
         if whole:
             self._mark_reconciled()
         self._mark_contact(stored=self._store())
+        self.daemon_heartbeat.report(self.running_experiments)
+        if self.running_experiments and self.may_store():
+            self.daemon_heartbeat.store()
         return False
 
     def log_file_changed(self) -> None:

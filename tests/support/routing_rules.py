@@ -7,6 +7,7 @@ import pytest
 from centralcloud.contracts.fleet_configuration import (
     FleetConfiguration,
     parse_agent,
+    parse_experiment,
     parse_policy,
     parse_rule,
     parse_task_policy,
@@ -27,11 +28,12 @@ _PARSERS = {
     "tasks": parse_task_policy,
     "agents": parse_agent,
     "workspaces": parse_workspace,
+    "experiments": parse_experiment,
 }
 
 
 def configured(**entries: list[dict[str, Any]]) -> FleetConfiguration:
-    """Return a configuration of entries in their JSON form: rules, policies, tasks, agents, workspaces."""
+    """Return a configuration of entries in their JSON form: rules, policies, tasks, agents, workspaces, experiments."""
     changes = [put(_PARSERS[kind](value)) for kind, values in entries.items() for value in values]
     return read_configuration(1, {(each.kind, each.id): each.body for each in changes if each.body is not None})
 

@@ -13,7 +13,8 @@ GRANT SELECT ON
     accounting, message_ids, findings, ingest_workers, instances, new_model_names, leases, server_clock, fleet_settings,
     operator_actions, request_plans, configuration_state, configuration_versions, model_health,
     target_health, spend_periods, spend_holders, spend_leases, spend_alerts, fleet_minutes, model_versions, model_changes,
-    dashboard_configuration
+    dashboard_configuration, experiment_progress, experiment_comparisons, experiment_results, experiment_verdicts,
+    experiment_heartbeat
 TO {role};
 GRANT SELECT (
     id, timestamp, instance_id, complexity, model, provider, score, outcome, response_time_ms, capabilities_required,
@@ -31,6 +32,8 @@ GRANT SELECT (
 GRANT EXECUTE ON FUNCTION centralcloud.usage_key, centralcloud.calendar_period TO {role};
 -- Numbers of the queue, which the role cannot read.
 GRANT EXECUTE ON FUNCTION centralcloud.queue_summary TO {role};
+-- The experiments, which are entries of the configuration.
+GRANT EXECUTE ON FUNCTION centralcloud.current_experiments TO {role};
 GRANT SELECT (
     request_id, created_at, success, learned, reward, instance_id, decision_id, model_name, complexity_level, workspace
 ) ON feedback TO {role};

@@ -9,5 +9,5 @@ GRANT EXECUTE ON FUNCTION
     centralcloud.current_target_health, centralcloud.claim_target_leases, centralcloud.exchange_spend,
     centralcloud.current_spend, centralcloud.usage_totals, centralcloud.usage_by_complexity, centralcloud.usage_escalations,
     centralcloud.usage_until, centralcloud.recent_requests, centralcloud.task_classifier_in_use,
-    centralcloud.task_classifier_model
+    centralcloud.task_classifier_model, centralcloud.experiment_report
 TO {role};

@@ -1,5 +1,6 @@
 -- {role}: the actions of operators on the dashboard, each with its row in the log: pin, unpin, roll back, freeze, replay and discard
--- dead letters, set the status of a model. It reads no event but dead letters. It cannot read keys and requests, nor change
+-- dead letters, set the status of a model and the
+-- stage of an experiment. It reads no event but dead letters. It cannot read keys and requests, nor change
 -- budgets, keys, fleet settings and logins.
 {create_role};
 GRANT USAGE ON SCHEMA public, centralcloud, pgmq TO {role};
@@ -24,4 +25,8 @@ GRANT SELECT, UPDATE (dead_letters_replayed, dead_letters_discarded) ON accounti
 -- A message that is sent returns its id; nothing else of the queues is read.
 GRANT INSERT, SELECT (msg_id) ON pgmq.q_model_routing_decisions, pgmq.q_model_score_updates TO {role};
 GRANT EXECUTE ON FUNCTION centralcloud.notify_decisions, centralcloud.set_model_status TO {role};
+-- Experiments: their stages, with a verdict, and nothing else of them.
+GRANT EXECUTE ON FUNCTION centralcloud.current_experiments, centralcloud.set_experiment_stage TO {role};
+GRANT SELECT ON experiment_progress, experiment_results, experiment_heartbeat TO {role};
+GRANT SELECT, INSERT ON experiment_verdicts TO {role};
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA pgmq TO {role};

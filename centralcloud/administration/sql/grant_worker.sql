@@ -16,7 +16,7 @@ REVOKE ALL ON configuration_entries, configuration_history FROM {role};
 GRANT SELECT ON
     {read_only_tables}
 TO {role};
--- The log of operators' actions: written by their commands, and never changed.
+-- The log of operators' actions, and the verdicts of experiments: added to, and never changed.
 GRANT SELECT, INSERT ON
     {append_only_tables}
 TO {role};

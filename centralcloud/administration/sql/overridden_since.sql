@@ -3,5 +3,5 @@
 SELECT coalesce(max(version), 0)::bigint
 FROM public.model_score_history
 WHERE version > %(version)s
-  AND kind IN ('pin', 'rollback')
+  AND kind IN ('pin', 'rollback', 'experiment')
   AND (%(model)s::text IS NULL OR (model_name = %(model)s AND complexity_level = %(complexity)s));

@@ -145,11 +145,12 @@ class ExperimentStage(Entry, frozen=True, kw_only=True):
         step: the place in the steps of the plan.
         share: of each treatment, 0 to 1/2.
         before: the share until this step, while sessions from that time may be open: they are not moved. None: none are.
-        since: when the step, or the status, began.
+        since: when the step, or the status, began; once `before` is gone, when the share did.
         began: when the experiment did.
         retries: how often it has begun again.
         reason: why it is there, in a few words.
         winner: the treatment that was promoted.
+        by_hand: an operator brought it there. A pause by hand ends by hand alone, and a promotion by hand is not a verdict.
     """
 
     status: Status
@@ -161,6 +162,7 @@ class ExperimentStage(Entry, frozen=True, kw_only=True):
     retries: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 0
     reason: str = ""
     winner: Label | None = None
+    by_hand: bool = False
 
 
 class Experiment(Entry, frozen=True, kw_only=True):

@@ -42,6 +42,7 @@ _PLACES: Final = {
     "exploration": "drawn at random, to explore",
     "session": "answered the last turn of the session",
     "forced": "the client named it",
+    "experiment": "the model of a treatment",
     "policy": "the first of the policy",
     "rule": "the first of the rule",
     "canary": "the canary of the rule",

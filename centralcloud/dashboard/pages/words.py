@@ -97,11 +97,13 @@ _CHANGES: Final = {
     "quarantine": "moved without an instance",
     "pin": "was pinned",
     "rollback": "was rolled back",
+    "experiment": "was promoted by an experiment",
     "renamed": "was taken over by a renaming",
     "reinstated": "was reinstated",
 }
 
 _LEASES: Final = {
+    "experiments": "judges experiments",
     "findings": "looks for findings",
     "observation": "reads the numbers of the fleet",
     "fleet-minutes": "writes a row of the fleet each minute",
@@ -115,6 +117,7 @@ _VIA: Final = {
     "api": "through a gateway",
     "sql": "in SQL",
     "migration": "by a migration",
+    "daemon": "by the daemon itself",
 }
 
 _KINDS: Final = {
@@ -128,6 +131,7 @@ _KINDS: Final = {
     "quarantine": "Instances left out",
     "pin": "Pinned",
     "rollback": "Rolled back",
+    "experiment": "Promoted by an experiment",
     "renamed": "Renamed",
     "reinstated": "Reinstated",
     "retired": "Retired",

@@ -2,7 +2,7 @@
 
 The sections are those of the model router service (`models`, `routingRules`, `agentPreferences`, `workspaceConfigs`) and, in
 the same manner, `endpoints`, `routingPolicies`, `taskMapping` and `budgets`. Keys are in none: a secret is not exported, nor
-its hash. Equal configurations have equal documents, byte for byte.
+its hash. Nor are experiments, which have commands of their own. Equal configurations have equal documents, byte for byte.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -25,11 +25,15 @@ from centralcloud.contracts.fleet_configuration import (
 )
 from centralcloud.contracts.fleet_configuration.configuration import entry_path
 
-#: The kind that is never exported, and that an import leaves as it is.
+#: The kind whose hashes are never shown.
 KEY_KIND: Final = "key"
+#: The kinds that are never exported, and that an import or a rollback leaves as they are.
+KEPT_KINDS: Final = frozenset({KEY_KIND, "experiment"})
 #: Sections that are an object by id; the others are a list.
 _BY_ID: Final = ("agent", "workspace")
-_KIND_OF_SECTION: Final[Mapping[str, str]] = {kind.section: name for name, kind in KINDS.items() if name != KEY_KIND}
+_KIND_OF_SECTION: Final[Mapping[str, str]] = {
+    kind.section: name for name, kind in KINDS.items() if name not in KEPT_KINDS
+}
 ROOT: Final = "config"
 
 
@@ -43,7 +47,7 @@ def to_document(bodies: Bodies) -> dict[str, Any]:
         section: {} if kind in _BY_ID or kind == "task" else [] for section, kind in _KIND_OF_SECTION.items()
     }
     for (kind, entry_id), body in sorted(bodies.items(), key=lambda each: each[0]):
-        if kind == KEY_KIND:
+        if kind in KEPT_KINDS:
             continue
         shown = entry_body(kind, entry_id, body)
         section = sections[KINDS[kind].section]
@@ -57,7 +61,7 @@ def to_document(bodies: Bodies) -> dict[str, Any]:
 
 
 def bodies_of(configuration: FleetConfiguration) -> dict[EntryKey, Mapping[str, Any]]:
-    """Return the entries of a configuration in their JSON form, but keys."""
+    """Return the entries of a configuration in their JSON form, but keys and experiments."""
     of_workspaces = {each.id for workspace in configuration.workspaces.values() for each in workspace.budgets()}
     entries: list[ConfigurationEntry] = [
         *configuration.models.values(),
@@ -103,8 +107,8 @@ def read_document(value: Any) -> dict[EntryKey, msgspec.Struct]:
         kind = _KIND_OF_SECTION.get(section)
         if kind is None:
             expected = f"one of the sections {', '.join(_KIND_OF_SECTION)}"
-            if section == KINDS[KEY_KIND].section:
-                expected += "; keys are not imported"
+            if section in (KINDS[kept].section for kept in KEPT_KINDS):
+                expected += f"; {section} are not imported"
             raise ContractError(path, quote(content), expected)
         for where, body in _items(kind, content, path):
             entry: Any = KINDS[kind].parse(body, where)
@@ -115,7 +119,7 @@ def read_document(value: Any) -> dict[EntryKey, msgspec.Struct]:
 
 
 def changes_to(current: Bodies, wanted: Mapping[EntryKey, msgspec.Struct], *, replace: bool) -> Sequence[Change]:
-    """Return the changes that make a configuration have these entries; keys stay as they are.
+    """Return the changes that make a configuration have these entries; keys and experiments stay as they are.
 
     Args:
         replace: remove every other entry; False: the others stay.
@@ -126,7 +130,7 @@ def changes_to(current: Bodies, wanted: Mapping[EntryKey, msgspec.Struct], *, re
         if current.get((kind, entry_id)) != to_body(entry)
     ]
     if replace:
-        gone = sorted(key for key in current if key[0] != KEY_KIND and key not in wanted)
+        gone = sorted(key for key in current if key[0] not in KEPT_KINDS and key not in wanted)
         changes += [Change(kind, entry_id, None) for kind, entry_id in gone]
     return changes
 

@@ -13,7 +13,7 @@ from centralcloud.contracts import CentralCloudError
 from centralcloud.contracts.authorship import way_of
 from centralcloud.contracts.fleet_configuration import KINDS, Bodies, Change
 from centralcloud.contracts.fleet_configuration.configuration import entry_path
-from centralcloud.runtime.configuration.document import KEY_KIND
+from centralcloud.runtime.configuration.document import KEPT_KINDS
 from centralcloud.runtime.configuration.reading import EntryRow
 from centralcloud.runtime.configuration.writing import Current, rights
 from centralcloud.runtime.postgres.database import Database
@@ -101,7 +101,9 @@ def _read_at(connection: psycopg.Connection[Any], version: int) -> Bodies:
 
 
 def changes_back(current: Current, then: Bodies) -> Sequence[Change]:
-    """Return the changes that bring every entry back to an earlier state, but keys: a key that was revoked stays revoked.
+    """Return the changes that bring every entry back to an earlier state, but keys and experiments.
+
+    A key that was revoked stays revoked, and an experiment that has ended does not run again.
 
     Raises:
         ContractError: this version of the program cannot read an entry of that state.
@@ -109,7 +111,7 @@ def changes_back(current: Current, then: Bodies) -> Sequence[Change]:
     changes = [
         Change(kind, entry_id, KINDS[kind].parse(body, entry_path(kind, entry_id)))
         for (kind, entry_id), body in sorted(then.items(), key=lambda each: each[0])
-        if kind != KEY_KIND and current.bodies.get((kind, entry_id)) != body
+        if kind not in KEPT_KINDS and current.bodies.get((kind, entry_id)) != body
     ]
-    gone = sorted(key for key in current.bodies if key[0] != KEY_KIND and key not in then)
+    gone = sorted(key for key in current.bodies if key[0] not in KEPT_KINDS and key not in then)
     return [*changes, *(Change(kind, entry_id, None) for kind, entry_id in gone)]

@@ -51,6 +51,7 @@ class ConfigurationPage(msgspec.Struct, frozen=True):
         entries: in order of kind and id.
         health_version: the newest version of the posted health.
         health: reports after a version of the health, of those that have not expired.
+        experiments_silent_seconds: time since the daemon has last looked at experiments; None: it never has.
     """
 
     epoch: str
@@ -60,6 +61,7 @@ class ConfigurationPage(msgspec.Struct, frozen=True):
     entries: list[EntryRow]
     health_version: int
     health: list[HealthRow]
+    experiments_silent_seconds: float | None = None
 
 
 _DECODER = msgspec.json.Decoder(ConfigurationPage)

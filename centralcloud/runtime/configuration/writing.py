@@ -60,13 +60,13 @@ class Author:
 
     Attributes:
         who: the user of the operating system, or the label of the key. The database adds its role.
-        via: a command, a page, or a request to a gateway.
+        via: a command, a page, a request to a gateway, or the daemon by itself.
         source: the host, or the address of the client.
         reason: why, in the author's words.
     """
 
     who: str
-    via: Literal["cli", "web", "api"]
+    via: Literal["cli", "web", "api", "daemon"]
     source: str
     reason: str | None = None
 

@@ -49,7 +49,7 @@ WITH checked (role) AS (
         nspname = 'centralcloud' AND proname IN (
             'ensure_partitions', 'drop_expired_partition', 'publish_decision', 'publish_decisions', 'add_metrics',
             'add_dropped_metrics', 'epoch', 'sequence_positions', 'repair_sequences',
-            'settle_feedback', 'notify_decisions', 'queue_summary'
+            'settle_feedback', 'notify_decisions', 'queue_summary', 'current_experiments', 'set_experiment_stage'
         )
         OR nspname = 'pgmq' AND proname IN (
             'read', 'pop', 'archive', 'send', 'send_batch', '_send_batch', '_validate_batch_params', 'format_table_name'

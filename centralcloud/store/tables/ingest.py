@@ -94,6 +94,12 @@ Index(
     routing_records.c.id,
     postgresql_where=text("workspace IS NOT NULL AND attempt = 1"),
 )
+Index(
+    "idx_routing_records_experiment",
+    routing_records.c.experiment,
+    routing_records.c.timestamp,
+    postgresql_where=text("experiment IS NOT NULL"),
+)
 
 model_routing_metrics = Table(
     "model_routing_metrics",

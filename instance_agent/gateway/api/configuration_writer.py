@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from aiohttp import web
@@ -30,17 +31,22 @@ class ConfigurationWriter:
     def __init__(self, work: DatabaseWork) -> None:
         self._work = work
 
-    async def write(self, request: web.Request, decide: Decide, *, dry_run: bool = False) -> FleetConfiguration:
+    async def write(
+        self, request: web.Request, decide: Decide, *, dry_run: bool = False, reason: str | None = None
+    ) -> FleetConfiguration:
         """Make a change; return the configuration after it, once this replica uses it.
 
         A new reference to a model that neither the registry nor the catalog of this gateway has is refused. A dry run
         validates the change, and writes nothing.
 
+        Args:
+            reason: why, in the words of the sender, for the log.
+
         Raises:
             ContractError: the configuration would not be valid; names the path.
             GatewayError: as `decide` and `DatabaseWork.run` raise it.
         """
-        author, parts = author_of(request), parts_of(request)
+        author, parts = replace(author_of(request), reason=reason), parts_of(request)
         catalog = parts.state.catalog.configuration
         is_known = _unknown if catalog is None else catalog.knows
         written = await self.run(

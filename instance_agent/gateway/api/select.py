@@ -78,6 +78,8 @@ def _answer(plan: Plan, context: RequestContext, input_tokens: int, health: Heal
     first, task = plan.first.target, plan.task
     return {
         "policy": plan.policy,
+        "experiment": plan.experiment,
+        "arm": plan.arm,
         "model": first.model.name,
         "provider": first.model.provider,
         "reason": plan.first.words,

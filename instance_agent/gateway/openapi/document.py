@@ -10,6 +10,7 @@ from centralcloud import __version__
 from centralcloud.contracts.fleet_configuration import (
     AgentPreferences,
     Budget,
+    Experiment,
     HealthReport,
     RegisteredEndpoint,
     RegisteredModel,
@@ -22,10 +23,11 @@ from instance_agent.gateway.api.requests import json_answer
 from instance_agent.gateway.context import context_of
 from instance_agent.gateway.openapi.analytics import ANALYTICS_SCHEMAS
 from instance_agent.gateway.openapi.configuration import CONFIGURATION_SCHEMAS
+from instance_agent.gateway.openapi.experiments import EXPERIMENT_SCHEMAS
 from instance_agent.gateway.openapi.operations import OPERATIONS, Operation
 from instance_agent.gateway.openapi.schemas import SCHEMAS
 
-_ENTRIES: Final = (RoutingRule, RoutingPolicy, AgentPreferences, Workspace, Budget)
+_ENTRIES: Final = (RoutingRule, RoutingPolicy, AgentPreferences, Workspace, Budget, Experiment)
 _REFERENCES: Final = "#/components/schemas/{name}"
 _OPEN: Final = ("/health", "/health/ready", "/health/detailed", "/docs")
 _FORMS: Final = {"/v1/messages": "AnthropicError", "/v1": "OpenAIError"}
@@ -39,7 +41,7 @@ _ERRORS: Final = {
     "400": "The request is invalid.",
     "402": "Each model that could be used is too dear for the policy or a budget.",
     "404": "Nothing has this id or name.",
-    "409": "It is there already, or, where it is to be removed, another entry names it.",
+    "409": "It is there already; where it is to be removed, another entry names it; or its state does not allow it.",
     "422": "A field is invalid; `field` is its path.",
     "429": "Too much waits already, or the rate limit of the key is reached; `retry-after` says when to send it again.",
     "501": "The provider does not speak this operation.",
@@ -145,7 +147,7 @@ def _errors(path: str, operation: Operation) -> dict[str, Any]:
 
 def _path_parameter(name: str) -> dict[str, Any]:
     texts = {
-        "id": "The id of the model, the rule or the budget; a / in it is written as %2F.",
+        "id": "The id of the model, the rule, the budget or the experiment; a / in it is written as %2F.",
         "name": "The name of the policy.",
         "agentType": "The agent type.",
         "workspaceId": "The workspace.",
@@ -159,7 +161,7 @@ def _schemas() -> Mapping[str, Any]:
     """Return the schemas: those of the registry from its types, the others as they are written."""
     types = (RegisteredModel, RegisteredEndpoint, HealthReport, StatusBatch, *_ENTRIES)
     _, made = msgspec.json.schema_components(types, ref_template=_REFERENCES)
-    schemas: dict[str, Any] = {**made, **SCHEMAS, **CONFIGURATION_SCHEMAS, **ANALYTICS_SCHEMAS}
+    schemas: dict[str, Any] = {**made, **SCHEMAS, **CONFIGURATION_SCHEMAS, **EXPERIMENT_SCHEMAS, **ANALYTICS_SCHEMAS}
     # The path, the version or the URL give what a client leaves out.
     for name, optional in (("RegisteredModel", {"id"}), ("RegisteredEndpoint", {"id", "modelId"})):
         required = [field for field in schemas[name]["required"] if field not in optional]

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from instance_agent.gateway.openapi.analytics import ANALYTICS_OPERATIONS
 from instance_agent.gateway.openapi.configuration import CONFIGURATION_OPERATIONS
+from instance_agent.gateway.openapi.experiments import EXPERIMENT_OPERATIONS
 from instance_agent.gateway.openapi.operation import OF_FLEET
 from instance_agent.gateway.openapi.operation import Operation as Operation
 
@@ -219,6 +220,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "Remove an endpoint", "admin", answer="Deleted", errors=("404",)
     ),
     **CONFIGURATION_OPERATIONS,
+    **EXPERIMENT_OPERATIONS,
     **ANALYTICS_OPERATIONS,
     ("GET", "/health"): _health("Whether the process runs", "200 as long as it does."),
     ("GET", "/health/ready"): _health("Whether it takes requests", "503 with the reasons while it does not."),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.experiment_entries import parsed
 from support.fleet import a_fleet
 from support.registry import AUTHOR, a_model, an_endpoint, write
 from support.servers import execute, new_database
@@ -112,12 +113,32 @@ def test_replace_removes_the_others_and_keeps_keys_and_a_dry_run_writes_nothing(
     assert (newest[0]["reason"], newest[0]["via"], newest[0]["version"]) == ("a clean start", "cli", after.version)
 
 
+def test_an_import_and_a_rollback_leave_experiments_and_may_not_remove_what_they_name(
+    run: Run, database: Database, tmp_path: Path
+) -> None:
+    fill(database)
+    running = parsed({"name": "new", "policy": "code"})
+    write(database, put(running))
+    assert "experiments" not in json.loads(run("export").stdout)["config"]
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"config": {"models": [{"name": "m", "version": "m", "provider": "openai"}]}}))
+    refused = run("import", str(file), "--replace", "--yes", code=1)
+    assert 'experiments["e1"].treatments[0].policy: found "code"' in str(refused.exception)
+    refused = run("rollback", "--to", "0", "--yes", code=1)
+    assert 'experiments["e1"].treatments[0].policy: found "code"' in str(refused.exception)
+    write(database, put(parsed({"name": "new", "policy": "code"}, stage={"status": "stopped"})))
+    run("rollback", "--to", "0", "--yes")
+    after = read_whole(database).configuration
+    assert ([each.stage.status for each in after.experiments], len(after.policies)) == (["stopped"], 0)
+
+
 BAD: list[tuple[str, str]] = [
     ("{", "not JSON"),
     ("[]", 'config: found a list of 0 items, expected an object: {"config": {...}}'),
     ('{"models": []}', "models: found a list of 0 items, expected only config"),
     ('{"config": {"rules": []}}', "config.rules: found a list of 0 items, expected one of the sections models"),
     ('{"config": {"keys": []}}', "keys are not imported"),
+    ('{"config": {"experiments": []}}', "experiments are not imported"),
     ('{"config": {"models": {}}}', "config.models: found an object of 0 keys, expected a list"),
     ('{"config": {"routingRules": [{"name": "x"}]}}', "config.routingRules[0]: found neither targetModels nor policy"),
     (

@@ -4,10 +4,12 @@ import json
 from datetime import timedelta
 from pathlib import Path
 
+from support.experiment_entries import parsed
 from support.fleet import a_fleet
 from support.registry import AUTHOR, a_model, an_endpoint, write
 from support.servers import execute
 
+from centralcloud.contracts.fleet_configuration import put
 from centralcloud.runtime.configuration.keys import create_key, revoke_key, rotate_key
 from centralcloud.runtime.diagnostics import NamedCheckResult, Verdict
 from centralcloud.runtime.postgres.database import Database
@@ -92,3 +94,20 @@ def test_keys_that_expire_soon_are_a_warning_and_no_valid_one_a_failure(database
     revoke_key(database, AUTHOR, soon.id)
     found = results(database, tmp_path)["keys"]
     assert (found.verdict, found.found) == (Verdict.FAIL, "none of 2 keys is valid: every request is refused")
+
+
+def test_experiments_that_run_without_a_daemon_fail(database: Database, database_url: str, tmp_path: Path) -> None:
+    assert results(database, tmp_path)["experiments"].found == "none runs"
+    write(database, a_model("new"), put(parsed()))
+    found = results(database, tmp_path)["experiments"]
+    assert found.verdict == Verdict.FAIL
+    assert found.found.endswith("1 experiment of 1 runs, and no treatment of an experiment serves a request: "
+                                "the daemon was never seen")  # fmt: skip
+    execute(database_url, "UPDATE experiment_heartbeat SET seen_at = now() - interval '20 minutes'")
+    assert results(database, tmp_path)["experiments"].found.endswith("the daemon was last seen 20 minutes ago")
+    execute(database_url, "UPDATE experiment_heartbeat SET seen_at = now() - interval '30 seconds'")
+    found = results(database, tmp_path)["experiments"]
+    assert (found.verdict, found.found) == (
+        Verdict.OK,
+        "1 experiment of 1 runs; the daemon was last seen 30 seconds ago",
+    )

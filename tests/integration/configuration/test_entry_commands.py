@@ -10,6 +10,7 @@ from support.servers import execute
 from typer.testing import CliRunner, Result
 
 from centralcloud.contracts.fleet_configuration import KINDS
+from centralcloud.runtime.configuration.document import KEPT_KINDS
 from centralcloud.runtime.configuration.writing import read_whole
 from centralcloud.runtime.postgres.database import Database
 from instance_agent.cli.app import app
@@ -48,8 +49,8 @@ def run(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
     return invoke
 
 
-def test_there_is_a_group_for_every_kind_but_keys() -> None:
-    assert {group.kind for group in GROUPS} == KINDS.keys() - {"key"}
+def test_there_is_a_group_for_every_kind_but_keys_and_experiments() -> None:
+    assert {group.kind for group in GROUPS} == KINDS.keys() - KEPT_KINDS
     assert {group.name for group in GROUPS} == ENTRIES.keys()
 
 

@@ -8,8 +8,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg
 import pytest
 from prometheus_client import CollectorRegistry
+from support.experiment_entries import parsed
+from support.fleet import a_fleet
 from support.registry import AUTHOR, a_model, an_endpoint, write
 from support.servers import OwnServer, embedded_folder, execute
 from support.waiting import eventually
@@ -328,3 +331,38 @@ def test_what_was_changed_past_the_versions_is_repaired_by_the_snapshot(
     updater.run_once()
     execute(database_url, "UPDATE configuration_entries SET body = jsonb_set(body, '{status}', '\"inactive\"')")
     assert polled(updater).models["gpt-4"].status == "inactive"
+
+
+def test_the_age_of_the_daemons_sign_comes_with_each_poll_and_outlives_a_start_without_the_database(
+    new_updater: NewUpdater, database: Database, database_url: str, tmp_path: Path
+) -> None:
+    updater = new_updater()
+    write(database, a_model("new"), put(parsed()))
+    updater.run_once()
+    assert (updater.running_experiments, updater.daemon_heartbeat.is_silent()) == (1, True), "the daemon was never seen"
+    execute(database_url, "UPDATE experiment_heartbeat SET seen_at = now() - interval '100 seconds'")
+    updater.run_once()
+    assert not updater.daemon_heartbeat.is_silent()
+    metrics = CollectorRegistry()
+    show_configuration(CallbackMetrics(metrics, "own"), updater)
+    assert metrics.get_sample_value("own_experiments_running") == 1
+    assert metrics.get_sample_value("own_experiments_daemon_silent") == 0
+    assert metrics.get_sample_value("own_experiments_daemon_age_seconds") == pytest.approx(100, abs=20)
+
+    unreachable = Database("host=127.0.0.1 port=1", application_name="tests")
+    started = new_updater(database=unreachable)
+    assert (started.running_experiments, started.daemon_heartbeat.is_silent()) == (1, False)
+    assert started.daemon_heartbeat.age_seconds == pytest.approx(100, abs=20)
+    elsewhere = new_updater(database=unreachable, folder=tmp_path / "empty")
+    assert elsewhere.daemon_heartbeat.is_silent()
+    unreachable.close()
+
+
+def test_a_gateways_login_reads_the_age_and_no_table_of_experiments(server: str, tmp_path: Path) -> None:
+    with a_fleet(server) as fleet:
+        with Database(fleet.gateway, application_name="tests") as gateway:
+            updater = ConfigurationUpdater(gateway, file=ConfigurationFile(tmp_path))
+            updater.run_once()
+            assert updater.daemon_heartbeat.age_seconds is None
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            execute(fleet.gateway, "SELECT seen_at FROM experiment_heartbeat")

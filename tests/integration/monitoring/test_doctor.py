@@ -57,7 +57,7 @@ def test_a_working_fleet_passes_every_check(look: Examine, database: Database, d
             "FAIL",
             "run `centralcloud migrate`",
         ),
-        ("schema", "DROP TABLE findings", "FAIL", "at revision 0030, but lacks findings"),
+        ("schema", "DROP TABLE findings", "FAIL", "at revision 0031, but lacks findings"),
         ("pgmq", "DROP FUNCTION pgmq.pop(text, integer)", "FAIL", "older than 1.6.2"),
         ("queues", "SELECT pgmq.drop_queue('model_score_updates')", "FAIL", "missing: model_score_updates"),
         ("message ledger", "DELETE FROM accounting", "FAIL", "the table accounting or learning_control is empty"),

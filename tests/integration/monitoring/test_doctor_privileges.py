@@ -144,6 +144,8 @@ _CALLED = [
     "settle_feedback",
     "notify_decisions",
     "queue_summary",
+    "current_experiments",
+    "set_experiment_stage",
 ]
 #: Functions of pgmq that workers call, and that these call.
 _CALLED_IN_PGMQ = [

@@ -55,7 +55,7 @@ def test_every_reason_has_its_row_and_relaxations_stand_in_their_order() -> None
     found = re.findall(r"``(\w+)``", Struck.__doc__ or "")
     assert set(found) == firm | of_configuration
     assert set(found) <= set(re.findall(r"^\| `(\w+)` \|", ROUTING, re.MULTILINE))
-    codes = {"policy", "rule", "canary", "agent", "forced", "best", "probe", "exploration", "session"}
+    codes = {"experiment", "policy", "rule", "canary", "agent", "forced", "best", "probe", "exploration", "session"}
     assert codes == set(get_args(PlanKind)) <= set(re.findall(r"`(\w+)`", GATEWAY))
 
 

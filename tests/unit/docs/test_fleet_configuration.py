@@ -10,11 +10,17 @@ from centralcloud.contracts.fleet_configuration import (
     AgentPreferences,
     Budget,
     Condition,
+    Experiment,
+    ExperimentPlan,
+    ExperimentScope,
+    ExperimentStage,
     RegisteredEndpoint,
     RegisteredModel,
     RoutingPolicy,
     RoutingRule,
+    TableScore,
     TaskPolicy,
+    Treatment,
     Workspace,
 )
 
@@ -28,6 +34,12 @@ SECTIONS: dict[str, type[Struct]] = {
     "## Agent": AgentPreferences,
     "## Workspace": Workspace,
     "## Budget": Budget,
+    "## Experiment": Experiment,
+    "### Scope of an experiment": ExperimentScope,
+    "### Treatment": Treatment,
+    "### Score of a table": TableScore,
+    "### Plan": ExperimentPlan,
+    "### Stage": ExperimentStage,
 }
 
 

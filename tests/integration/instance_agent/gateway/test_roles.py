@@ -32,7 +32,7 @@ def test_each_route_is_for_the_roles_of_its_description(gateway: Gateway, databa
                 assert (reply.status != 403) == allowed, (method, path, role, reply.status)
                 assert reply.status not in (401, 405), (method, path, role)
                 assert reply.status < 500, (method, path, role, reply.body)
-            if operation["tags"][0] in ("registry", "configuration"):
+            if operation["tags"][0] in ("registry", "configuration", "experiments"):
                 bound = gateway.call(method.upper(), url, body, key=of_workspace, headers=PROXIED)
                 assert (bound.status == 403) == (OF_FLEET in operation["description"]), (method, path, bound.status)
             reply = gateway.call(method.upper(), url, body, key=None, headers=PROXIED)
@@ -56,10 +56,13 @@ def test_admin_alone_may_change_the_configuration() -> None:
     runs = {
         ("PATCH", "/api/models/{id}/status"), ("PATCH", "/api/models/batch/status"), ("POST", "/api/models/{id}/health"),
     }  # fmt: skip
-    assert needs["admin"] == changes - runs
+    stages = {("POST", f"/api/experiments/{{id}}/{each}") for each in ("pause", "resume", "stop", "promote")}
+    shown = {("GET", "/api/experiments"), ("GET", "/api/experiments/{id}")}
+    started = ("POST", "/api/experiments")
+    assert needs["admin"] == {*(changes - runs), started}
     of_fleet = {(method, path) for method, path, each in operations if OF_FLEET in each["description"]}
-    assert of_fleet == {*changes, ("GET", "/api/config/export")}
-    assert needs["operator"] == {*runs, ("GET", "/metrics"), ("GET", "/api/config/export")}
+    assert of_fleet == {*changes, ("GET", "/api/config/export"), *stages, *shown, started}
+    assert needs["operator"] == {*runs, ("GET", "/metrics"), ("GET", "/api/config/export"), *stages}
 
 
 def test_the_table_of_roles_in_the_reference_has_every_route() -> None:

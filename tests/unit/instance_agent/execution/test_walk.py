@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from instance_agent.catalog.model import Model
 from instance_agent.chat.errors import UnsupportedFeatureError
@@ -319,3 +320,49 @@ def test_after_a_failure_targets_that_may_not_be_paid_are_passed_over_and_the_fa
     assert isinstance(step, GiveUp)
     assert isinstance(step.error, ExecutionError)
     assert (step.error.status, step.error.attempts) == (502, 1)
+
+
+def treated(names: str, breakers: Breakers, error: ProviderError | None = None) -> list[str]:
+    """Walk the plan of a treatment: its model is the first one; return the targets in the order of the calls."""
+    calls = [
+        replace(target(name), reason="fallback" if position else "experiment") for position, name in enumerate(names)
+    ]
+    walk, called = Walk(calls, breakers, WalkSettings(), 1000.0, Random(1)), []
+    while isinstance(step := walk.next(1000.0), Go):
+        called.append(step.call.target.key)
+        if error is None or step.call.target.key != names[0]:
+            step.permit.succeeded(1000.0)
+            return called
+        step.permit.failed(error, 1000.0)
+        walk.failed(error)
+    return called
+
+
+def test_a_treatments_model_is_called_although_its_breaker_is_open() -> None:
+    breakers = Breakers(BreakerSettings(jitter=0.0))
+    for _ in range(20):
+        assert treated("AB", breakers, failure(Retry.REFUSED)) == ["A", "B"]
+    assert breakers.states(1000.0)
+    assert walked("AB", {}, breakers=breakers)[0] == ["B"], "other requests leave it alone"
+
+
+def test_requests_of_a_treatment_do_not_wait_for_each_other_while_its_breaker_is_open() -> None:
+    breakers = Breakers(BreakerSettings(jitter=0.0))
+    while not breakers.states(1000.0):
+        treated("AB", breakers, failure(Retry.REFUSED))
+    calls = [replace(target("A"), reason="experiment"), target("B")]
+    steps = [Walk(calls, breakers, WalkSettings(), 1000.0, Random(1)).next(1000.0) for _ in range(3)]
+    assert [each.call.target.key for each in steps if isinstance(each, Go)] == ["A", "A", "A"]
+
+
+def test_a_treatments_model_is_first_although_other_replicas_suspect_it() -> None:
+    breakers = Breakers(BreakerSettings(jitter=0.0))
+    breakers.hint(target("A").target.breaker_key, 1000.0, 60.0)
+    assert walked("AB", {}, breakers=breakers)[0] == ["B"]
+    assert treated("AB", breakers) == ["A"]
+
+
+def test_a_treatments_model_is_left_alone_while_its_provider_asks_for_a_wait() -> None:
+    breakers = Breakers(BreakerSettings(jitter=0.0))
+    assert treated("AB", breakers, failure(Retry.REFUSED, 429, retry_after=30.0)) == ["A", "B"]
+    assert treated("AB", breakers) == ["B"]

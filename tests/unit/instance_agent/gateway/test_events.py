@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from support.experiment_entries import an_experiment
 from support.routing_rules import configured, policy, rule
 
 from centralcloud.contracts import RequestEvent, RoutingEvent
@@ -275,3 +276,37 @@ def test_ninety_five_of_a_hundred_answers_say_what_to_expect_until_ten_minutes_w
     assert known.measured().latency_ms == {}
     answered(700, 50, 1)
     assert known.measured().latency_ms == {"gpt@p": 700.0}
+
+
+def in_experiment(session: str) -> RequestContext:
+    """Return the context of a request for gpt or opus whose sessions are split in halves between control and opus."""
+    fleet = configured(experiments=[an_experiment({"name": "new", "model": "opus"})])
+    rules = RoutingRules(fleet, CONFIGURATION)
+    snapshot = CatalogSnapshot(CONFIGURATION.models, LearnedScores(), CONFIGURATION)
+    routing = RoutingRequest(session=session)
+    return a_context(routing=routing, plan=Planner().plan(routing, snapshot, rules=rules))
+
+
+def test_both_events_of_the_first_attempt_carry_the_arm_and_its_share() -> None:
+    for session, arm, first in (("session-1", "new", "opus"), ("session-0", "control", "gpt")):
+        for event in events_of(an_attempt(first), in_experiment(session), "i"):
+            assert (event.experiment, event.arm, event.arm_share) == ("e1", arm, 0.5)
+        for event in events_of(an_attempt("gpt", 2, reason="fallback"), in_experiment(session), "i"):
+            assert (event.experiment, event.arm, event.arm_share) == ("e1", arm, None), (
+                "only first attempts are compared"
+            )
+
+
+def test_a_first_attempt_elsewhere_than_at_the_treatments_model_is_not_compared() -> None:
+    for event in events_of(an_attempt("gpt", reason="fallback"), in_experiment("session-1"), "i"):
+        assert (event.arm, event.arm_share) == ("new", None)
+
+
+def test_a_session_remembers_under_which_treatment_its_model_has_answered() -> None:
+    sessions = SessionMemory()
+    sink = EventSink(Published(), Quiet(), sessions, "i")
+    sink.record_all([(an_attempt("opus"), in_experiment("session-1")), (an_attempt("gpt"), in_experiment("session-0"))])
+    treated, control = sessions.get("session-1"), sessions.get("session-0")
+    assert treated is not None
+    assert control is not None
+    assert (treated.arm, control.arm) == (("e1", "new"), None)

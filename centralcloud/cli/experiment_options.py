@@ -1,0 +1,190 @@
+"""The experiment that the options of `centralcloud experiments start` ask for, and a file with one."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import yaml
+
+from centralcloud.cli.arguments import parse_moment
+from centralcloud.contracts import SettingsError
+from centralcloud.contracts.errors import quote
+from centralcloud.contracts.fleet_configuration import ExperimentPlan
+from centralcloud.runtime.commands.arguments import parse_age
+
+_MOST_BYTES: Final = 1_000_000
+#: A request may take as long as its timeout, and its outcome is ingested within this.
+_AFTER_TIMEOUT_SECONDS: Final = 60
+_LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_PLAN_FIELDS: Final = ExperimentPlan.__struct_encode_fields__
+
+#: From the text of a score table (``rule:NAME``, ``version:N``, ``time:TIME`` or a file) to its scores in JSON.
+ReadTable = Callable[[str], list[dict[str, Any]]]
+
+
+def read_experiment_file(file: str) -> dict[str, Any]:
+    """Return the object in a file of JSON or YAML; ``-`` reads standard input.
+
+    Raises:
+        SettingsError: it cannot be read, is too large, or has no object.
+    """
+    found = _read(file, "FILE")
+    if not isinstance(found, dict):
+        raise SettingsError(f"FILE: found {quote(found)} in {file}, expected an object with name and treatments")
+    return found
+
+
+def read_table_file(file: str) -> list[dict[str, Any]]:
+    """Return the list of scores in a file of JSON or YAML.
+
+    Raises:
+        SettingsError: it cannot be read, is too large, or has no list.
+    """
+    found = _read(file, "--score-table")
+    if not isinstance(found, list):
+        expected = "a list of scores, each with modelId, complexity and score"
+        raise SettingsError(f"--score-table: found {quote(found)} in {file}, expected {expected}")
+    return found
+
+
+def merge(base: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an experiment of a file with options over it: those that are not given, or empty, change nothing."""
+    merged = dict(base)
+    for name, value in options.items():
+        if value in (None, {}, [], ""):
+            continue
+        before = merged.get(name)
+        merged[name] = {**before, **value} if isinstance(before, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def scope_options(
+    complexity: Sequence[str],
+    task_type: Sequence[str],
+    workspace: Sequence[str],
+    policy: Sequence[str],
+    requested: Sequence[str],
+) -> dict[str, Any]:
+    """Return the scope in JSON; fields without an option are left out."""
+    lists = {
+        "complexities": complexity,
+        "taskTypes": task_type,
+        "workspaces": workspace,
+        "policies": policy,
+        "requestedModels": requested,
+    }
+    return {name: list(values) for name, values in lists.items() if values}
+
+
+def plan_options(
+    *,
+    steps: str | None,
+    margin: float | None,
+    alpha: float | None,
+    dwell: str | None,
+    horizon: str | None,
+    timeout: str | None,
+    slo: str | None,
+    no_worse: bool,
+    fields: Sequence[str],
+) -> dict[str, Any]:
+    """Return the plan in JSON; fields without an option are left out.
+
+    Raises:
+        SettingsError: an option has no such value.
+    """
+    plan: dict[str, Any] = {}
+    if steps is not None:
+        plan["steps"] = [_share(each) for each in steps.split(",")]
+    if margin is not None:
+        plan["margin"] = margin / 100
+    if alpha is not None:
+        plan["alpha"] = alpha
+    if dwell is not None:
+        plan["dwellSeconds"] = parse_age(dwell, "--dwell").total_seconds()
+    if horizon is not None:
+        plan["horizonSeconds"] = parse_age(horizon, "--horizon").total_seconds()
+    if timeout is not None:
+        plan["outcomeWithinSeconds"] = parse_age(timeout, "--timeout").total_seconds() + _AFTER_TIMEOUT_SECONDS
+    if slo is not None:
+        plan["sloMs"] = parse_age(slo, "--slo").total_seconds() * 1000
+    if no_worse:
+        plan["requireBetter"] = False
+    return plan | dict(_field(each) for each in fields)
+
+
+def with_tables(asked: dict[str, Any], read_table: ReadTable) -> dict[str, Any]:
+    """Return an experiment whose score tables are lists: a text in place of one names it, as `--score-table` does."""
+    treatments = asked.get("treatments")
+    if not isinstance(treatments, list):
+        return asked
+    read = [
+        {**each, "scoreTable": read_table(each["scoreTable"])}
+        if isinstance(each, dict) and isinstance(each.get("scoreTable"), str)
+        else each
+        for each in treatments
+    ]
+    return {**asked, "treatments": read}
+
+
+def table_reader(
+    complexities: Sequence[str],
+    of_rule: Callable[[str, Sequence[str]], list[dict[str, Any]]],
+    of_version: Callable[[int, Sequence[str]], list[dict[str, Any]]],
+    of_time: Callable[[Any, Sequence[str]], list[dict[str, Any]]],
+) -> ReadTable:
+    """Return the reader of score tables, for the complexities of a scope."""
+
+    def read(text: str) -> list[dict[str, Any]]:
+        source, separator, value = text.partition(":")
+        if separator and source == "rule":
+            return of_rule(value, complexities)
+        if separator and source == "version":
+            if not (value.isascii() and value.isdecimal() and len(value) < 19):
+                raise SettingsError(
+                    f"--score-table: found {quote(text)}, expected version:N with the number of a version"
+                )
+            return of_version(int(value), complexities)
+        if separator and source == "time":
+            return of_time(parse_moment(value, "--score-table"), complexities)
+        return read_table_file(text)
+
+    return read
+
+
+def _share(text: str) -> float:
+    try:
+        return float(text.strip().removesuffix("%")) / 100
+    except ValueError:
+        raise SettingsError(f"--steps: found {quote(text)}, expected percentages such as 1,5,25,50") from None
+
+
+def _field(text: str) -> tuple[str, Any]:
+    name, separator, value = text.partition("=")
+    if not separator or name not in _PLAN_FIELDS:
+        known = ", ".join(_PLAN_FIELDS)
+        raise SettingsError(f"--set: found {quote(text)}, expected FIELD=VALUE with a field of the plan: {known}")
+    try:
+        return name, msgspec.json.decode(value)
+    except msgspec.DecodeError:
+        raise SettingsError(f"--set: found {quote(text)}, expected a value in JSON, such as {name}=60") from None
+
+
+def _read(file: str, option: str) -> Any:
+    try:
+        if file == "-":
+            text = sys.stdin.buffer.read(_MOST_BYTES + 1)
+        else:
+            with Path(file).open("rb") as opened:
+                text = opened.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise SettingsError(f"{option}: cannot read {file}: {error.strerror}") from None
+    if len(text) > _MOST_BYTES:
+        raise SettingsError(f"{option}: found more than {_MOST_BYTES:,} bytes in {file}, expected fewer")
+    try:
+        return yaml.load(text, _LOADER)  # JSON is YAML, too  # noqa: S506
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        where = str(error).replace("\n", " ")
+        raise SettingsError(f"{option}: found a text that is not JSON or YAML in {file} ({where})") from None

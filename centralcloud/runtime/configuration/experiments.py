@@ -1,0 +1,161 @@
+"""Experiments in the configuration: read by roles that may not see the rest of it, and their stages changed by them."""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import psycopg
+from psycopg.types.json import Jsonb
+
+from centralcloud.contracts import CentralCloudError, ContractError
+from centralcloud.contracts.errors import quote
+from centralcloud.contracts.fleet_configuration import Experiment, ExperimentScope, parse_experiment, to_body
+from centralcloud.contracts.fleet_configuration.configuration import entry_path
+from centralcloud.contracts.new_experiment import Traffic
+from centralcloud.runtime.configuration.writing import Author, ConfigurationConflictError
+from centralcloud.runtime.postgres.query import Query
+
+_MINUTES_OF_A_DAY: Final = 1440
+#: SQLSTATE of the function for an experiment that does not exist, and for one that has changed.
+_UNKNOWN: Final = "CC404"
+_CONFLICT: Final = "CC409"
+
+
+class UnknownExperimentError(CentralCloudError):
+    """The experiment does not exist."""
+
+    def __init__(self, experiment: str) -> None:
+        super().__init__(f"found no experiment {quote(experiment)}, expected the id or the name of one")
+
+
+class ConfiguredExperiment(NamedTuple):
+    """An experiment, and the version of the configuration in which it changed last."""
+
+    experiment: Experiment
+    version: int
+
+
+class _Row(NamedTuple):
+    id: str
+    body: dict[str, Any]
+    version: int
+
+
+class _EarlierRow(NamedTuple):
+    id: str
+    body: dict[str, Any]
+
+
+class _TrafficRow(NamedTuple):
+    requests: int
+    successes: int
+    failures: int
+
+
+_CURRENT_EXPERIMENTS = Query(__package__, "current_experiments", row=_Row)
+_SET_EXPERIMENT_STAGE = Query(__package__, "set_experiment_stage", row=int)
+_EXPERIMENTS_EVER = Query(__package__, "experiments_ever", row=_EarlierRow)
+_SCOPE_TRAFFIC = Query(__package__, "scope_traffic", row=_TrafficRow)
+_EXPERIMENT_REPORT: Query[Any] = Query(__package__, "experiment_report", row=str)
+
+
+def read_experiments(connection: psycopg.Connection[Any]) -> list[ConfiguredExperiment]:
+    """Return all experiments, by id.
+
+    Raises:
+        ContractError: this version cannot read one; names the path.
+    """
+    rows = _CURRENT_EXPERIMENTS.all(connection)
+    return [
+        ConfiguredExperiment(parse_experiment(row.body, entry_path("experiment", row.id)), row.version) for row in rows
+    ]
+
+
+def find_experiment(connection: psycopg.Connection[Any], name: str) -> ConfiguredExperiment:
+    """Return an experiment by its id, or by its name where only one has it.
+
+    Raises:
+        UnknownExperimentError: there is none.
+        ContractError: this version cannot read an experiment.
+    """
+    found = read_experiments(connection)
+    by_id = [each for each in found if each.experiment.id == name]
+    by_name = [each for each in found if each.experiment.name == name]
+    if by_id:
+        return by_id[0]
+    if len(by_name) == 1:
+        return by_name[0]
+    if by_name:
+        ids = ", ".join(each.experiment.id for each in by_name)
+        raise CentralCloudError(f"found {len(by_name)} experiments {quote(name)}, expected the id of one: {ids}")
+    raise UnknownExperimentError(name)
+
+
+def change_stage(
+    connection: psycopg.Connection[Any], experiment: Experiment, expected_version: int, author: Author
+) -> int:
+    """Store the stage of an experiment, in the connection's transaction; return the new version of the configuration.
+
+    The rest of the experiment stays. After an error the transaction goes on without the change.
+
+    Args:
+        expected_version: in which the experiment changed last, as the caller has read it.
+
+    Raises:
+        ConfigurationConflictError: it has changed since.
+        UnknownExperimentError: it was removed.
+    """
+    values = {
+        "expected_version": expected_version,
+        "experiment_id": experiment.id,
+        "stage": Jsonb(to_body(experiment.stage)),
+        "who": author.who,
+        "via": author.via,
+        "source": author.source,
+        "reason": author.reason,
+    }
+    try:
+        with connection.transaction():
+            return _SET_EXPERIMENT_STAGE.one(connection, values)
+    except psycopg.Error as error:
+        if error.sqlstate == _UNKNOWN:
+            raise UnknownExperimentError(experiment.id) from None
+        if error.sqlstate == _CONFLICT:
+            raise ConfigurationConflictError(
+                f"the experiment {quote(experiment.id)} has changed since it was read: read it again, and repeat the change"
+            ) from None
+        raise
+
+
+def read_experiments_ever(connection: psycopg.Connection[Any]) -> Sequence[Experiment]:
+    """Return every experiment that there was, as it was last; those that this version cannot read are left out."""
+    found = []
+    for row in _EXPERIMENTS_EVER.all(connection):
+        try:
+            found.append(parse_experiment(row.body))
+        except ContractError:
+            continue
+    return found
+
+
+def read_traffic(connection: psycopg.Connection[Any], scope: ExperimentScope) -> Traffic | None:
+    """Return the traffic in a scope in the last day; None where the fleet's sums of use have no request of it."""
+    row = _SCOPE_TRAFFIC.one(
+        connection,
+        {
+            "complexities": list(scope.complexities),
+            "task_types": list(scope.task_types),
+            "policies": list(scope.policies),
+            "workspaces": list(scope.workspaces),
+        },
+    )
+    if not row.requests:
+        return None
+    outcomes = row.successes + row.failures
+    return Traffic(row.requests / _MINUTES_OF_A_DAY, row.successes / outcomes if outcomes else None)
+
+
+def read_report(connection: psycopg.Connection[Any], experiment: str | None = None) -> dict[str, Any]:
+    """Return the results of experiments as of now and their verdicts; of one experiment or of all."""
+    report: dict[str, Any] = msgspec.json.decode(_EXPERIMENT_REPORT.one(connection, {"experiment_id": experiment}))
+    return report
