@@ -44,6 +44,9 @@ MOST_RECORDS: Final = 10_000
 _MOST_IDS: Final = 40_000
 _MICROSECONDS: Final = 1_000_000
 _MINUTES_OF_WINDOW: Final = 10
+#: Minutes, of which each is judged, that one call folds at most; and how short one may be, in microseconds.
+_MOST_MINUTES: Final = 20_000
+_LEAST_MINUTE: Final = 10_000
 
 
 class _Progress(NamedTuple):
@@ -119,12 +122,13 @@ class _Fold:
         self._connection = connection
         self._experiment = experiment
         plan = experiment.plan
-        self._minute = max(1, round(plan.window_seconds * _MICROSECONDS / _MINUTES_OF_WINDOW))
+        self._minute = max(_LEAST_MINUTE, round(plan.window_seconds * _MICROSECONDS / _MINUTES_OF_WINDOW))
         self._idle = round(plan.idle_seconds * _MICROSECONDS)
         self._within = timedelta(seconds=plan.outcome_within_seconds)
         self._plan = canary_plan(plan)
         self._progress = self._begin()
         self._late = LateRecords.read(self._progress.state)
+        self._states: dict[int, bytes] = {}
         self._comparisons = self._read_comparisons()
         self._names = {"control": CONTROL_NAME, "treatments": [each.name for each in experiment.treatments]}
 
@@ -134,7 +138,7 @@ class _Fold:
         prompted, catches_up = self._fold_first_outcomes(progress.prompted_id)
         since = to_microseconds(progress.folded_until) // self._minute
         due = max(since, to_microseconds(ingested_until - self._within) // self._minute)
-        until = self._batch_end(since, due, most_records)
+        until = min(self._batch_end(since, due, most_records), since + _MOST_MINUTES)
         decisions = self._fold_minutes(since, until) if until > since else 0
         dropped = progress.late_dropped + self._count_late(since, until)
         folded_until = to_time(until * self._minute)
@@ -152,10 +156,8 @@ class _Fold:
         )
         require_stored("experiment_progress", written=1, stored=stored)
         facts = [_facts(each) for each in self._comparisons]
-        for number, comparison in enumerate(self._comparisons):
-            values = {"experiment_id": self._experiment.id, "treatment": number, "state": comparison.to_bytes()}
-            require_stored("experiment_comparisons", written=1, stored=_UPSERT_COMPARISON.run(self._connection, values))
-        store_results(self._connection, self._experiment, self._comparisons, facts, late_dropped=dropped)
+        if self._store_comparisons() or dropped != progress.late_dropped:
+            store_results(self._connection, self._experiment, self._comparisons, facts, late_dropped=dropped)
         oldest = _OLDEST_SESSION.one(self._connection, {"experiment_id": self._experiment.id})
         return Folded(
             facts=facts,
@@ -197,7 +199,20 @@ class _Fold:
                 f"experiment_comparisons: found treatments {[number for number, _ in rows]} of {self._experiment.id}, "
                 f"expected 0 to {treatments - 1}: restore them from a backup"
             )
-        return [read_comparison(self._plan, bytes(state)) for _, state in rows]
+        self._states = {number: bytes(state) for number, state in rows}
+        return [read_comparison(self._plan, state) for state in self._states.values()]
+
+    def _store_comparisons(self) -> bool:
+        """Store the evidence that has changed; whether any has."""
+        changed = False
+        for number, comparison in enumerate(self._comparisons):
+            state = comparison.to_bytes()
+            if state != self._states.get(number):
+                values = {"experiment_id": self._experiment.id, "treatment": number, "state": state}
+                stored = _UPSERT_COMPARISON.run(self._connection, values)
+                require_stored("experiment_comparisons", written=1, stored=stored)
+                changed = True
+        return changed
 
     def _begin_stage(self, progress: _Progress) -> None:
         """Begin the evidence for a roll back anew where the experiment has moved since the last fold."""
