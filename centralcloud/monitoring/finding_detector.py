@@ -11,6 +11,8 @@ from centralcloud.ingest.instance_clocks import INSTANCE_CLOCK_BEHIND
 from centralcloud.ingest.name_limits import as_parameters, read_name_limits
 from centralcloud.learning.model_versions import ALTERNATING_SWITCHES
 from centralcloud.monitoring.budget_alerts import BUDGET_ALERT, detect_budget_alerts
+from centralcloud.monitoring.experiment_findings import EXPERIMENT_FINDING_KINDS, detect_experiment_findings
+from centralcloud.monitoring.experiment_states import read_experiment_states
 from centralcloud.monitoring.finding_rules import (
     FINDING_KINDS,
     FindingThresholds,
@@ -50,6 +52,7 @@ _KINDS: Final = (
     BUDGET_ALERT,
     MODEL_CHANGED,
     ALTERNATING_VERSIONS,
+    *EXPERIMENT_FINDING_KINDS,
 )
 #: Findings that hold only while a process confirms them, and for how long after the last time.
 _CONFIRMED_WITHIN_SECONDS: Final = {TASK_DEGRADED: 600.0, SERVER_CLOCK_BEHIND: 3600.0, INSTANCE_CLOCK_BEHIND: 3600.0}
@@ -161,6 +164,7 @@ class FindingDetector(BackgroundTask):
             *detect_budget_alerts(connection),
             *detect_model_changes(_RECENT_MODEL_CHANGES.all(connection)),
             *detect_alternating_versions(_ALTERNATING_VERSIONS.all(connection, {"switches": ALTERNATING_SWITCHES})),
+            *detect_experiment_findings(read_experiment_states(connection).states),
             *(unaccounted or []),
         ]
         known = [kind for kind in _KINDS if kind != UNACCOUNTED_FINDING or unaccounted is not None]
