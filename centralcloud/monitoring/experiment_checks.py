@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from centralcloud.contracts.fleet_configuration.experiment import Status
+from centralcloud.contracts.experiment_changes import STATUS_WORDS
 from centralcloud.monitoring.experiment_findings import BEHIND_SECONDS
 from centralcloud.monitoring.experiment_states import Experiments, ExperimentState
 from centralcloud.runtime.diagnostics import CheckResult, ok, warn
@@ -11,14 +11,6 @@ from centralcloud.runtime.wording import age, ago, counted, listed
 #: The daemon looks at open experiments every 30 seconds or more often; gateways treat none after 900.
 UNATTENDED_SECONDS: Final = 120.0
 _MOST_NAMED: Final = 5
-_WORDS: Final[dict[Status, str]] = {
-    "running": "running",
-    "paused": "paused",
-    "promoted": "promoted",
-    "rolledBack": "rolled back",
-    "inconclusive": "undecided",
-    "stopped": "stopped",
-}
 
 
 def check_experiments(found: Experiments) -> CheckResult | None:
@@ -50,7 +42,7 @@ def check_experiments(found: Experiments) -> CheckResult | None:
 def experiments_in_words(found: Experiments) -> str:
     """Return how many experiments there are in each status, and how far those that are open are folded."""
     statuses = [each.experiment.stage.status for each in found.states]
-    words = ", ".join(f"{statuses.count(status)} {word}" for status, word in _WORDS.items() if status in statuses)
+    words = ", ".join(f"{statuses.count(status)} {word}" for status, word in STATUS_WORDS.items() if status in statuses)
     folded = _folded(found.open)
     return f"{counted(len(statuses), 'experiment')}: {words}{f'; {folded}' if folded else ''}"
 

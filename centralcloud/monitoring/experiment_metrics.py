@@ -62,11 +62,6 @@ class VerdictCounts:
         return dict(self._counts)
 
 
-def omitted_experiments(snapshot: ExperimentSnapshot) -> int:
-    """Return how many open experiments are not shown."""
-    return max(0, len(snapshot.experiments.open) - MAX_RUNNING)
-
-
 def experiment_metrics(snapshot: ExperimentSnapshot | None) -> Iterator[Metric]:
     """Yield the metric families with the values of `snapshot`; without values for None."""
     found = snapshot or ExperimentSnapshot()

@@ -9,12 +9,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from centralcloud.contracts.limits import COMPLEXITIES, OTHER
-from centralcloud.monitoring.experiment_metrics import (
-    ExperimentSnapshot,
-    VerdictCounts,
-    experiment_metrics,
-    omitted_experiments,
-)
+from centralcloud.monitoring.experiment_metrics import ExperimentSnapshot, VerdictCounts, experiment_metrics
 from centralcloud.monitoring.experiment_states import read_experiment_states
 from centralcloud.monitoring.hidden_snapshots import read_hidden_snapshots
 from centralcloud.monitoring.input_rules import IgnoredField
@@ -171,7 +166,6 @@ def _metrics(snapshot: TableSnapshot | None) -> Iterator[Metric]:
         omitted = {
             ("instances",): max(0, len(instances) - MOST_INSTANCES),
             ("pairs",): max(0, len(scores) - MOST_PAIRS),
-            ("experiments",): omitted_experiments(snapshot.experiments),
         }
         instances, scores = _limit_instances(instances), _limit_scores(scores)
     applied: _Values = {(each.instance_id,): each.applied_version for each in instances}
@@ -187,7 +181,7 @@ def _metrics(snapshot: TableSnapshot | None) -> Iterator[Metric]:
     yield _gauge("score_age_seconds", "Time since the score was published", ages, pair)
     yield _gauge(
         "label_sets_omitted",
-        "Instances or pairs that metrics show together as (other), experiments that they leave out",
+        "Instances or pairs that metrics show together as (other)",
         omitted,
         ["of"],
     )
