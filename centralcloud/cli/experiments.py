@@ -149,9 +149,7 @@ def list_command(
     everything: Annotated[bool, typer.Option("--all", help="Also those that have ended.")] = False,
     fdr: Annotated[
         float | None,
-        typer.Option(
-            help="Of all that are marked as different, at most this share is expected to be wrong, such as 0.1."
-        ),
+        typer.Option(help="Mark those that differ, of which at most this share is expected to be wrong, such as 0.1."),
     ] = None,
     json_output: AsJson = False,
 ) -> None:
@@ -189,6 +187,18 @@ def show(experiment: ExperimentName, json_output: AsJson = False) -> None:
         print_text(line)
     columns = ("treatment", "metric", "control", "treated", "low", "high", "odds")
     print_rows(shown["results"], dict.fromkeys(columns), empty="nothing is known yet")
+    names = [each["name"] for each in shown["experiment"]["treatments"]]
+    verdicts = [
+        {
+            "decided": each["at"],
+            "verdict": each["verdict"],
+            "treatment": None if each["treatment"] is None else names[each["treatment"]],
+            "reason": each["facts"].get("reason"),
+        }
+        for each in shown["verdicts"]
+    ]
+    if verdicts:
+        print_rows(verdicts, dict.fromkeys(verdicts[0]), empty="", texts=("reason",))
     print_rows(shown["history"], dict.fromkeys(("at", "who", "reason")), empty="", texts=("reason",))
 
 

@@ -119,7 +119,7 @@ class _Row(NamedTuple):
 
 
 _EXPERIMENT_STATES = Query(__package__, "experiment_states", row=_Row)
-_EXPERIMENTS_SEEN: Query[float | None] = Query(__package__, "experiments_seen", row=float)
+_HEARTBEAT_AGE: Query[float | None] = Query(__package__, "experiment_heartbeat_age", row=float)
 
 
 def read_experiment_states(connection: psycopg.Connection[Any]) -> Experiments:
@@ -132,7 +132,7 @@ def read_experiment_states(connection: psycopg.Connection[Any]) -> Experiments:
             unreadable.append(row.id)
             continue
         states.append(_state(experiment, row))
-    return Experiments(states, unreadable, _EXPERIMENTS_SEEN.maybe(connection))
+    return Experiments(states, unreadable, _HEARTBEAT_AGE.maybe(connection))
 
 
 def _state(experiment: Experiment, row: _Row) -> ExperimentState:

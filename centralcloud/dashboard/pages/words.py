@@ -114,12 +114,13 @@ _CHANGES: Final = {
     "quarantine": "moved without an instance",
     "pin": "was pinned",
     "rollback": "was rolled back",
+    "experiment": "was promoted by an experiment",
     "renamed": "was taken over by a renaming",
     "reinstated": "was reinstated",
 }
 
 _LEASES: Final = {
-    "experiments": "folds and advances the experiments",
+    "experiments": "judges experiments",
     "findings": "looks for findings",
     "observation": "reads the numbers of the fleet",
     "fleet-minutes": "writes a row of the fleet each minute",
@@ -133,6 +134,7 @@ _VIA: Final = {
     "api": "through a gateway",
     "sql": "in SQL",
     "migration": "by a migration",
+    "daemon": "by the daemon itself",
 }
 
 _KINDS: Final = {
@@ -146,6 +148,7 @@ _KINDS: Final = {
     "quarantine": "Instances left out",
     "pin": "Pinned",
     "rollback": "Rolled back",
+    "experiment": "Promoted by an experiment",
     "renamed": "Renamed",
     "reinstated": "Reinstated",
     "retired": "Retired",

@@ -1,2 +1,2 @@
--- How long ago a daemon looked after the experiments, in seconds; null: never. One row, which is read whole.
-SELECT extract(epoch FROM clock_timestamp() - seen_at)::double precision FROM public.experiment_heartbeat;
+-- When the daemon looked after the experiments last; null: never. One row.
+SELECT seen_at FROM public.experiment_heartbeat;
