@@ -113,6 +113,7 @@ def test_a_finding_about_an_experiment_says_what_was_found_and_what_to_do(
     [
         a_state(),
         a_state(status="stopped", reason="stopped by hand", by_hand=True, since=at(600)),
+        a_state(status="stopped", reason="for a reason of a later version", since=at(600)),
         a_state(status="promoted", winner="b", reason="promoted by hand", by_hand=True, since=at(600)),
         a_state(3600, folded_until=at(3600 - 660 - 6 - 900)),
         a_state(3600, folded_until=at(1000), status="stopped", reason="stopped by hand", by_hand=True),
@@ -125,6 +126,7 @@ def test_a_finding_about_an_experiment_says_what_was_found_and_what_to_do(
     ids=[
         "it runs",
         "stopped by hand",
+        "stopped for another reason",
         "promoted by hand",
         "behind, but not by much",
         "behind, but over",
