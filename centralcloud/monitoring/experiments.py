@@ -97,7 +97,7 @@ def _row(experiment: Experiment, number: int, facts: _Facts, now: datetime) -> d
         "status": STATUS_WORDS[stage.status],
         "by_hand": stage.by_hand,
         "since": stage.since,
-        "share": stage.share,
+        "share": 1.0 if stage.winner == experiment.treatments[number].name else stage.share,
         "treatment": experiment.treatments[number].name,
         "outcomes": 0 if statement is None else statement.outcomes,
         "sessions": _sessions(facts),
@@ -138,14 +138,15 @@ def _sentences(
 def _about_stage(experiment: Experiment, now: datetime) -> str:
     stage, plan = experiment.stage, experiment.plan
     kind = "canary" if experiment.kind == "canary" else "A/B test"
-    since = ago((now - stage.since).total_seconds())
     said = f"{kind} {experiment.id}: {STATUS_WORDS[stage.status]}"
     if stage.status == "running":
         of = f", step {stage.step + 1} of {len(plan.steps)}" if experiment.kind == "canary" else ""
         waits = ", once the sessions from before have ended" if stage.before is not None else ""
         each = " for each treatment" if len(experiment.treatments) > 1 else ""
         said = f"{said} with {percent(stage.share)} of the sessions{each}{of}{waits}"
-    return f"{said}, since {since}: {stage.reason}"
+    if stage.status == "paused" and not stage.by_hand:
+        said = f"{said}, to begin again after {age(plan.retry_pause_seconds)}"
+    return f"{said}, {ago((now - stage.since).total_seconds())}: {stage.reason}"
 
 
 def _about_success(experiment: Experiment, number: int, facts: _Facts, now: datetime) -> str:

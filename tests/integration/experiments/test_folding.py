@@ -108,9 +108,9 @@ def test_a_fold_that_is_cut_off_has_folded_nothing(database: Database, database_
     experiment = an_experiment()
     fold_until(database, experiment, 3000)
     before = states_of(database)
-    with psycopg.connect(database_url) as connection:
+    with pytest.raises(psycopg.OperationalError), psycopg.connect(database_url) as connection:
         fold(connection, experiment, after(5000))
-        connection.rollback()
+        execute(database_url, "SELECT pg_terminate_backend(%s)", (connection.info.backend_pid,))
     assert states_of(database) == before
     folded = fold_until(database, experiment, 5000, 5000, 5000)
     assert folded.decisions == 0, "a second fold finds nothing new"
