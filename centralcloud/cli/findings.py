@@ -1,22 +1,18 @@
 """`centralcloud findings`: findings for an operator."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
 from centralcloud.cli.context import open_database, read_settings
 from centralcloud.contracts import SettingsError
-from centralcloud.monitoring.finding_rules import FINDING_KINDS
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows
 from centralcloud.runtime.wording import percent
-
-#: Kinds that a run of the learner makes, then those of the finding detector.
-_KINDS: Final = ("change_alarm", "publication_withheld", "quarantined_instance", *FINDING_KINDS)
 
 
 def findings(
     everything: Annotated[bool, typer.Option("--all", help="Also those that are closed.")] = False,
-    kind: Annotated[str | None, typer.Option(help=f"Only these: {', '.join(_KINDS)}.")] = None,
+    kind: Annotated[str | None, typer.Option(help="Only these, such as slow.")] = None,
     json_output: AsJson = False,
 ) -> None:
     """Show open findings, those that concern the most traffic first.
@@ -24,10 +20,10 @@ def findings(
     Traffic is the share of the fleet's decisions of the last 24 hours. The daemon looks for findings whenever the learner
     runs.
     """
-    from centralcloud.monitoring.finding_detector import list_findings
+    from centralcloud.monitoring.finding_detector import ALL_KINDS, list_findings
 
-    if kind is not None and kind not in _KINDS:
-        raise SettingsError(f"--kind: found {kind!r}, expected one of {', '.join(_KINDS)}")
+    if kind is not None and kind not in ALL_KINDS:
+        raise SettingsError(f"--kind: found {kind!r}, expected one of {', '.join(ALL_KINDS)}")
     with open_database(read_settings(), "findings") as database, database.transaction() as connection:
         rows = list_findings(connection, with_closed=everything, kind=kind)
     if json_output:

@@ -110,6 +110,10 @@ def _raw_lines(found: dict[str, Any]) -> Iterator[str | Line]:
     if late := warnings.get("learning"):
         yield _warning(f"{_INDENT}{late}")
     yield from _shadow_rules(found["shadow_rules"])
+    if problem := warnings.get("experiments"):
+        yield _warning(f"{_INDENT}{problem}")
+    elif experiments := found["experiments"]["found"]:
+        yield f"{_INDENT}{experiments}"
     if found["frozen"]:
         reason = found["frozen"]["reason"] or "no reason given"
         yield _warning(f"{_INDENT}FROZEN {_since(found['frozen']['at'])}: {reason}")

@@ -305,5 +305,5 @@ def preflight(database: Database) -> None:
         if check.name not in _FATAL:
             continue
         result = check.make()
-        if result.verdict == Verdict.FAIL:
+        if result is not None and result.verdict == Verdict.FAIL:
             raise CentralCloudError(f"{check.name}: {result.found}: {result.advice}")

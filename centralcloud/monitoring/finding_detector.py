@@ -10,7 +10,10 @@ from centralcloud.ingest.clock_behind import SERVER_CLOCK_BEHIND
 from centralcloud.ingest.instance_clocks import INSTANCE_CLOCK_BEHIND
 from centralcloud.ingest.name_limits import as_parameters, read_name_limits
 from centralcloud.learning.model_versions import ALTERNATING_SWITCHES
+from centralcloud.learning.run_findings import FINDING_KINDS as RUN_FINDING_KINDS
 from centralcloud.monitoring.budget_alerts import BUDGET_ALERT, detect_budget_alerts
+from centralcloud.monitoring.experiment_findings import EXPERIMENT_FINDING_KINDS, detect_experiment_findings
+from centralcloud.monitoring.experiment_states import read_experiment_states
 from centralcloud.monitoring.finding_rules import (
     FINDING_KINDS,
     FindingThresholds,
@@ -42,6 +45,7 @@ from centralcloud.store.sequences import require_sequences
 log = get_logger(__name__)
 
 _LEASE: Final = "findings"
+_CLOCK_KINDS: Final = ("server_clock_jumped", SERVER_CLOCK_BEHIND, INSTANCE_CLOCK_BEHIND)
 _KINDS: Final = (
     *FINDING_KINDS,
     *INPUT_FINDING_KINDS,
@@ -50,7 +54,10 @@ _KINDS: Final = (
     BUDGET_ALERT,
     MODEL_CHANGED,
     ALTERNATING_VERSIONS,
+    *EXPERIMENT_FINDING_KINDS,
 )
+#: Every kind of finding, those of the learner first.
+ALL_KINDS: Final = (*RUN_FINDING_KINDS, *_KINDS, HISTORY_FINDING, TASK_DEGRADED, *_CLOCK_KINDS)
 #: Findings that hold only while a process confirms them, and for how long after the last time.
 _CONFIRMED_WITHIN_SECONDS: Final = {TASK_DEGRADED: 600.0, SERVER_CLOCK_BEHIND: 3600.0, INSTANCE_CLOCK_BEHIND: 3600.0}
 
@@ -161,6 +168,7 @@ class FindingDetector(BackgroundTask):
             *detect_budget_alerts(connection),
             *detect_model_changes(_RECENT_MODEL_CHANGES.all(connection)),
             *detect_alternating_versions(_ALTERNATING_VERSIONS.all(connection, {"switches": ALTERNATING_SWITCHES})),
+            *detect_experiment_findings(read_experiment_states(connection).states),
             *(unaccounted or []),
         ]
         known = [kind for kind in _KINDS if kind != UNACCOUNTED_FINDING or unaccounted is not None]

@@ -9,6 +9,9 @@ from centralcloud.monitoring.daemon_activity import (
     check_workers,
     read_daemon_activity,
 )
+from centralcloud.monitoring.experiment_checks import as_json as experiments_as_json
+from centralcloud.monitoring.experiment_checks import check_experiments
+from centralcloud.monitoring.experiment_states import read_experiment_states
 from centralcloud.monitoring.queue_state import queue_state
 from centralcloud.monitoring.rule_choices import ShadowRule, in_words, read_rule_choices
 from centralcloud.monitoring.task_health import check_tasks, read_degraded_tasks
@@ -27,13 +30,14 @@ def fleet_status(
     """Read workers, queue and rates (over `measure_seconds`), learning, rules, instances behind, dead letters, and findings.
 
     Times are ISO 8601, ages in seconds, scores 0 to 5, traffic shares 0 to 1. `warnings` are those of the doctor's checks of
-    the daemons: `daemon`, `learning`, `partitions`, `retention` and `tasks`. `running_workers` counts the workers that were
-    seen within three heartbeats, which are `running`; one that was killed stays in the list for a day.
+    the daemons: `daemon`, `learning`, `partitions`, `retention`, `tasks` and `experiments`. `running_workers` counts the
+    workers that were seen within three heartbeats, which are `running`; one that was killed stays in the list for a day.
     """
     with database.transaction() as connection:
         status = _STATUS.one(connection, {"worker_seconds": WORKER_SECONDS})
         moved = _MOVED_SCORES.all(connection)
         rules = read_rule_choices(connection)
+        experiments = read_experiment_states(connection)
         activity = read_daemon_activity(connection)
         upkeep = {
             "partitions": check_partitions(connection),
@@ -44,17 +48,19 @@ def fleet_status(
         "daemon": check_workers(activity),
         "learning": check_learner(activity, learner_schedule or LearnerSchedule()),
         **upkeep,
+        "experiments": check_experiments(experiments),
     }
     return {
         "queue": queue_state(database, measure_seconds=measure_seconds),
         **status,
         "moved_scores": moved,
         "shadow_rules": [_as_json(shadow) for shadow in rules.shadows],
+        "experiments": experiments_as_json(experiments),
         "running_workers": activity.running_workers,
         "warnings": [
             {"check": name, "found": result.found, "advice": result.advice}
             for name, result in checks.items()
-            if result.verdict != Verdict.OK
+            if result is not None and result.verdict != Verdict.OK
         ],
     }
 

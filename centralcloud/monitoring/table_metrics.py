@@ -9,6 +9,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from centralcloud.contracts.limits import COMPLEXITIES, OTHER
+from centralcloud.monitoring.experiment_metrics import ExperimentSnapshot, VerdictCounts, experiment_metrics
+from centralcloud.monitoring.experiment_states import read_experiment_states
 from centralcloud.monitoring.hidden_snapshots import read_hidden_snapshots
 from centralcloud.monitoring.input_rules import IgnoredField
 from centralcloud.monitoring.instance_lags import InstanceLag, read_instance_lags
@@ -62,6 +64,7 @@ class TableSnapshot(NamedTuple):
     instances: list[InstanceLag]
     scores: list[PublishedScore]
     ignored: Sequence[IgnoredField] = ()
+    experiments: ExperimentSnapshot = ExperimentSnapshot()
 
 
 _TABLE_FIGURES = Query(__package__, "table_figures", row=TableFigures)
@@ -79,6 +82,7 @@ class TableMetricsCollector(BackgroundTask):
         self.longest_run_seconds = LONG_LIMIT_SECONDS
         self._snapshot: TableSnapshot | None = None
         self._hidden_since: dict[str, float] = {}
+        self._verdicts = VerdictCounts()
         self._valid_seconds = 3 * interval_seconds
         if registry is not None:
             registry.register(_TableMetrics(self))
@@ -100,10 +104,11 @@ class TableMetricsCollector(BackgroundTask):
             instances = read_instance_lags(connection)
             scores = _PUBLISHED_SCORE_AGES.all(connection)
             ignored = _RECENT_IGNORED_VALUES.all(connection)
+            experiments = ExperimentSnapshot(read_experiment_states(connection), self._verdicts.read(connection))
             hidden_seconds = self._seconds_held(read_hidden_snapshots(connection))
         oldest = max(figures.oldest_snapshot_age_seconds, hidden_seconds)
         figures = figures._replace(oldest_snapshot_age_seconds=oldest)
-        self._snapshot = TableSnapshot(time.monotonic(), queue, figures, instances, scores, ignored)
+        self._snapshot = TableSnapshot(time.monotonic(), queue, figures, instances, scores, ignored, experiments)
         return False
 
     def on_stop(self) -> None:
@@ -174,9 +179,15 @@ def _metrics(snapshot: TableSnapshot | None) -> Iterator[Metric]:
     yield _gauge("instance_version_lag", "Score versions that the instance is behind", lags, ["instance_id"])
     yield _gauge("score", "Published score, 0 to 5", values, pair)
     yield _gauge("score_age_seconds", "Time since the score was published", ages, pair)
-    yield _gauge("label_sets_omitted", "Instances or pairs that metrics show together as (other)", omitted, ["of"])
+    yield _gauge(
+        "label_sets_omitted",
+        "Instances or pairs that metrics show together as (other)",
+        omitted,
+        ["of"],
+    )
     text = "Messages of the last 24 hours with a value for the field that was ignored"
     yield _gauge("values_ignored", text, messages, ["field"])
+    yield from experiment_metrics(snapshot.experiments if snapshot else None)
 
 
 def _limit_instances(instances: list[InstanceLag]) -> list[InstanceLag]:

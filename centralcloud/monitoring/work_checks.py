@@ -9,6 +9,8 @@ from centralcloud.monitoring.daemon_activity import (
     check_workers,
     read_daemon_activity,
 )
+from centralcloud.monitoring.experiment_checks import check_experiments
+from centralcloud.monitoring.experiment_states import read_experiment_states
 from centralcloud.monitoring.finding_detector import list_findings
 from centralcloud.monitoring.instance_lags import read_instance_lags
 from centralcloud.monitoring.rule_choices import ShadowRule, in_words, read_rule_choices, switch_command
@@ -36,6 +38,7 @@ def work_checks(database: Database, schedule: LearnerSchedule) -> list[Check]:
         Check("dead letters", lambda: _dead_letters(database), "schema"),
         Check("learning", lambda: _learning(database, schedule), "schema"),
         Check("rule", lambda: _rule(database), "schema"),
+        Check("experiments", lambda: _experiments(database), "schema"),
         Check("findings", lambda: _findings(database), "schema"),
     ]
 
@@ -118,6 +121,11 @@ def _rule(database: Database) -> CheckResult:
     if active is None:
         return ok("no rule yet: the first daemon stores it")
     return ok("; ".join([active, *map(in_words, shadows)]) + _switch(shadows))
+
+
+def _experiments(database: Database) -> CheckResult | None:
+    with check_transaction(database) as connection:
+        return check_experiments(read_experiment_states(connection))
 
 
 def _switch(shadows: Sequence[ShadowRule]) -> str:

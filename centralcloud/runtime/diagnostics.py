@@ -100,11 +100,12 @@ class Check(NamedTuple):
     """A named check.
 
     Attributes:
+        make: returns the result; None: there is nothing to check, and the check is not shown.
         needs: the check that must have passed before this one makes sense, and those that it needs itself.
     """
 
     name: str
-    make: Callable[[], CheckResult]
+    make: Callable[[], CheckResult | None]
     needs: str | None = None
 
 
@@ -184,7 +185,8 @@ class _Checkup:
                 self._skip(name, cause)
                 return
             result = describe_lost_connection(error) if name == self._connection else _describe(error)
-        self.results[name] = NamedCheckResult(name, *result)
+        if result is not None:
+            self.results[name] = NamedCheckResult(name, *result)
 
     def _failed_need(self, name: str) -> str | None:
         """Return the check that failed among those that this one needs, directly or through others."""

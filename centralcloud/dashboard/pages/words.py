@@ -27,6 +27,11 @@ _MISSING: Final = Guide(
 )
 _VALUES: Final = Guide(f"{_RELIABILITY}#values-that-instances-send", "Values that instances send")
 _CLOCK: Final = Guide(f"{_RELIABILITY}#the-servers-clock", "The server's clock")
+_EXPERIMENTS: Final = f"{_HOW_TO}/watch-experiments.md"
+_EXPERIMENT_ENDED: Final = Guide(f"{_EXPERIMENTS}#an-experiment-has-ended", "An experiment has ended")
+_ARRIVAL: Final = Guide(
+    f"{_EXPERIMENTS}#arms-whose-outcomes-do-not-arrive-alike", "Arms whose outcomes do not arrive alike"
+)
 _TRAFFIC: Final = Guide("docs/reference/tables.md#the-traffic-of-a-finding", "The traffic of a finding")
 
 #: All kinds of findings: those of docs/reference/tables.md.
@@ -71,6 +76,18 @@ _FINDINGS: Final[dict[str, _Finding]] = {
     "budget_alert": _Finding(
         "Budget nearly spent", Guide(f"{_HOW_TO}/give-a-team-a-budget.md", "Give a team a budget")
     ),
+    "experiment_sample_ratio": _Finding(
+        "Experiment split wrongly",
+        Guide(f"{_EXPERIMENTS}#sessions-are-not-split-as-recorded", "Sessions are not split as recorded"),
+    ),
+    "experiment_rolled_back": _Finding("Experiment rolled back", _EXPERIMENT_ENDED),
+    "experiment_promoted": _Finding("Treatment promoted", _EXPERIMENT_ENDED),
+    "experiment_undecided": _Finding("Experiment undecided", _EXPERIMENT_ENDED),
+    "experiment_folding_behind": _Finding(
+        "Experiment does not count", Guide(f"{_EXPERIMENTS}#outcomes-do-not-count", "Outcomes do not count")
+    ),
+    "experiment_outcomes_late": _Finding("Experiment's outcomes late", _ARRIVAL),
+    "experiment_arrival_differs": _Finding("Arms report differently", _ARRIVAL),
     "task_degraded": _Finding(
         "Background task fails", Guide(f"{_RELIABILITY}#a-task-that-fails-alone", "A task that fails alone")
     ),

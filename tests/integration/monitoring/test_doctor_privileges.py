@@ -26,6 +26,7 @@ def test_a_snapshot_of_another_role_is_found_although_its_age_is_hidden(database
     execute(database_url, "CREATE ROLE cc_blind LOGIN; GRANT ALL ON ALL TABLES IN SCHEMA public TO cc_blind")
     execute(database_url, "GRANT USAGE ON SCHEMA centralcloud, pgmq TO cc_blind")
     execute(database_url, "GRANT ALL ON ALL TABLES IN SCHEMA centralcloud, pgmq TO cc_blind")
+    execute(database_url, "GRANT EXECUTE ON FUNCTION centralcloud.current_experiments TO cc_blind")
     registry = CollectorRegistry()
     try:
         url = psycopg.conninfo.make_conninfo(database_url, user="cc_blind")

@@ -13,12 +13,15 @@ from centralcloud.dashboard.pages.words import (
     pair_words,
     sentence,
 )
+from centralcloud.monitoring.finding_detector import ALL_KINDS
 
 
 def test_every_kind_of_finding_of_the_reference_has_a_title_and_no_other_has() -> None:
     text = (REPOSITORY / "docs/reference/tables.md").read_text()
     section = text.partition("\n## Findings\n")[2].partition("\n### ")[0]
-    assert set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == set(FINDING_KINDS)
+    named = set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
+    assert named == set(FINDING_KINDS)
+    assert named == set(ALL_KINDS), "`centralcloud findings --kind` takes each of them"
 
 
 def test_the_guide_of_each_kind_is_a_section_of_a_page_that_exists() -> None:
