@@ -52,10 +52,13 @@ class Amount(NamedTuple):
         return f"{counted(self.outcomes, 'outcome')} in {counted(self.sessions, 'session')}"
 
 
-def about_success(treatment: str, control: str, interval: Interval, amount: Amount, *, hint: str | None = None) -> str:
+def about_success(
+    treatment: str, control: str, interval: Interval, amount: Amount, *, of: str = "success", hint: str | None = None
+) -> str:
     """Return a sentence on the difference of success, in points.
 
     Args:
+        of: what the shares are of, more of which is better.
         hint: added to one that is not decided, as of `about_duration`.
     """
     if interval.is_empty:
@@ -64,13 +67,9 @@ def about_success(treatment: str, control: str, interval: Interval, amount: Amou
         return f"not known yet ({amount.words})"
     low, high = (_points(each) for each in interval[:2])
     if interval.low > 0:
-        return _decided(
-            f"{treatment} is better than {control} by {_range(low, high)} points of success", interval, amount
-        )
+        return _decided(f"{treatment} is better than {control} by {_range(low, high)} points of {of}", interval, amount)
     if interval.high < 0:
-        return _decided(
-            f"{treatment} is worse than {control} by {_range(high, low)} points of success", interval, amount
-        )
+        return _decided(f"{treatment} is worse than {control} by {_range(high, low)} points of {of}", interval, amount)
     return "; ".join(each for each in (_between(interval, " points", "worse", "better"), "not decided", hint) if each)
 
 
