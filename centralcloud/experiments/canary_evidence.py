@@ -4,7 +4,7 @@ import math
 from typing import Final
 
 from centralcloud.experiments.canary import CanaryPlan, Facts
-from centralcloud.experiments.e_process import BETS, EProcess, Metric, Sessions, log_mean_exp
+from centralcloud.experiments.e_process import BETS, EProcess, Metric, Sessions, log_mean_exp, running
 from centralcloud.runtime.arrays import Booleans, Floats, np
 
 #: Success as 0 or 1, success as a reward, and what is divided by its cap: time and cost.
@@ -57,11 +57,28 @@ class CanaryEvidence:
             bad_control: (T, R * (1 + `capped`)) whether control was out of order then.
             bad_treatment: whether treatment was.
         """
+        promotion, rollback = _without(sessions, bad_control | bad_treatment), _without(sessions, bad_control)
+        self.fold_parts(sessions, promotion=promotion, rollback=rollback)
         self.prompt.fold(first)
-        self.rollback.fold(_without(sessions, bad_control))
-        self.promotion.fold(_without(sessions, bad_control | bad_treatment))
+
+    def fold_parts(self, sessions: Sessions, *, promotion: Sessions, rollback: Sessions) -> None:
+        """Fold sessions in their order, but for the prompt guard. A part of the outcomes of a session may be left out.
+
+        Args:
+            sessions: with all outcomes, as for `fold`.
+            promotion: without those from times in which an arm was out of order.
+            rollback: without those from times in which control was.
+        """
+        self.rollback.fold(rollback)
+        self.promotion.fold(promotion)
         of_success = sessions.counts[:, : self._runs].sum(axis=-1) * sessions.treated[:, : self._runs]
-        self.treated = self.treated + of_success.sum(axis=0)
+        self.treated = running(self.treated, of_success)[-1]
+
+    def parts(self) -> list[Floats]:
+        """Return all that it has learned: arrays that may be filled with that of another one of the same plan."""
+        processes = (self.promotion, self.rollback, self.prompt)
+        own = [self.treated, self._margin, self._window, self._starts, self._ratio_start, self._prompt_start]
+        return [*(part for process in processes for part in process.parts()), *own]
 
     def close_window(self) -> None:
         """End a window of time: what it has added to the evidence for the margin is capped."""

@@ -103,6 +103,14 @@ class EProcess:
         self.above, self.below = running(self.above, above)[-1], running(self.below, below)[-1]
         self.means, self.totals = means[-1], totals[-1]
 
+    def parts(self) -> list[Floats]:
+        """Return all that it has learned: arrays that may be filled with that of another one of the same shape."""
+        return [self.above, self.below, self.means, self.totals]
+
+    def expect_rewards(self, row: int) -> None:
+        """Let the outcomes of a comparison be any number from 0 to 1 from now on: a success may have a reward."""
+        self._binary[row] = False
+
     def log_above(self) -> Floats:
         """Return (R, N) log E, the evidence that treatment exceeds control by more than each null."""
         return log_mean_exp(self.above)

@@ -4,7 +4,9 @@
 -- Exactly once: the watermark and all evidence are written in one transaction.
 CREATE TABLE experiment_progress (
     experiment_id  text PRIMARY KEY,
+    began          timestamptz NOT NULL,
     folded_until   timestamptz NOT NULL,
+    prompted_id    bigint NOT NULL,
     step           smallint NOT NULL,
     retries        integer NOT NULL,
     late_dropped   bigint NOT NULL DEFAULT 0,
@@ -13,7 +15,9 @@ CREATE TABLE experiment_progress (
 );
 ALTER TABLE experiment_progress ALTER COLUMN state SET STORAGE EXTERNAL;
 COMMENT ON TABLE experiment_progress IS 'how far the records of an experiment are folded into its evidence';
-COMMENT ON COLUMN experiment_progress.folded_until IS 'decisions until this time are folded, each with the outcome that it had then; what arrives later is in late_dropped';
+COMMENT ON COLUMN experiment_progress.began IS 'when the experiment began: another one under the same id begins anew';
+COMMENT ON COLUMN experiment_progress.folded_until IS 'decisions before this time are folded, each with the outcome that it had then; what arrives later is in late_dropped';
+COMMENT ON COLUMN experiment_progress.prompted_id IS 'the id of the newest record that the prompt guard has seen';
 COMMENT ON COLUMN experiment_progress.step IS 'the step of the stage that was folded last: another one begins the evidence for a roll back anew';
 COMMENT ON COLUMN experiment_progress.retries IS 'the retries of that stage';
 COMMENT ON COLUMN experiment_progress.late_dropped IS 'records that came after their time was folded, so that they count nowhere; counted until a day later';
@@ -48,7 +52,7 @@ ALTER TABLE experiment_sessions ALTER COLUMN outcomes SET STORAGE MAIN;
 COMMENT ON TABLE experiment_sessions IS 'a session of an experiment that may still go on: its arm, and its outcomes until it is folded';
 COMMENT ON COLUMN experiment_sessions.session_key IS '64 bits of a hash of the session';
 COMMENT ON COLUMN experiment_sessions.first_at IS 'its first decision, which fixes arm and share';
-COMMENT ON COLUMN experiment_sessions.share IS 'the probability of treatment among the two arms at its first decision; null: it is not compared';
+COMMENT ON COLUMN experiment_sessions.share IS 'the probability of treatment among the two arms at its first decision; null: it is not compared, as it began while the experiment was paused, or between two shares';
 COMMENT ON COLUMN experiment_sessions.treatment IS 'the number of the treatment; null: control';
 COMMENT ON COLUMN experiment_sessions.is_folded IS 'it had 20 outcomes: later ones are left out';
 
@@ -80,13 +84,13 @@ CREATE TABLE experiment_heartbeat (
     only_row    boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     seen_at     timestamptz,
     resumed_at  timestamptz,
-    away        interval
+    silent_for  interval
 );
 INSERT INTO experiment_heartbeat DEFAULT VALUES;
 COMMENT ON TABLE experiment_heartbeat IS 'one row: when the daemon last looked after the experiments. Gateways treat no session while it is silent';
 COMMENT ON COLUMN experiment_heartbeat.seen_at IS 'null: never; written at least every 30 seconds while an experiment is open';
-COMMENT ON COLUMN experiment_heartbeat.resumed_at IS 'when it came back the last time: the daemon, or the database, was away';
-COMMENT ON COLUMN experiment_heartbeat.away IS 'for how long it was away then';
+COMMENT ON COLUMN experiment_heartbeat.resumed_at IS 'when it last came back: the daemon, or the database, was unavailable';
+COMMENT ON COLUMN experiment_heartbeat.silent_for IS 'for how long it, or the database, was unavailable then';
 
 -- The daemon changes experiments by itself, through the one function that it may call.
 ALTER TABLE operator_actions DROP CONSTRAINT operator_actions_via_check;

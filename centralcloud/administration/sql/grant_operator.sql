@@ -25,7 +25,7 @@ GRANT SELECT, UPDATE (dead_letters_replayed, dead_letters_discarded) ON accounti
 -- A message that is sent returns its id; nothing else of the queues is read.
 GRANT INSERT, SELECT (msg_id) ON pgmq.q_model_routing_decisions, pgmq.q_model_score_updates TO {role};
 GRANT EXECUTE ON FUNCTION centralcloud.notify_decisions, centralcloud.set_model_status TO {role};
--- Experiments: their stages, with a verdict. What they compare does not change.
+-- Experiments: their stages, with a verdict, and nothing else of them.
 GRANT EXECUTE ON FUNCTION centralcloud.current_experiments, centralcloud.set_experiment_stage TO {role};
 GRANT SELECT ON experiment_progress, experiment_results TO {role};
 GRANT SELECT, INSERT ON experiment_verdicts TO {role};

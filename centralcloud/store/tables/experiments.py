@@ -32,7 +32,9 @@ experiment_progress = Table(
     "experiment_progress",
     metadata,
     Column("experiment_id", Text, primary_key=True),
+    Column("began", TIMESTAMP, nullable=False),
     Column("folded_until", TIMESTAMP, nullable=False),
+    Column("prompted_id", BigInteger, nullable=False),
     Column("step", SmallInteger, nullable=False),
     Column("retries", Integer, nullable=False),
     counter("late_dropped"),
@@ -93,5 +95,5 @@ experiment_heartbeat = Table(
     Column("only_row", Boolean, primary_key=True, server_default=text("true")),
     Column("seen_at", TIMESTAMP),
     Column("resumed_at", TIMESTAMP),
-    Column("away", Interval),
+    Column("silent_for", Interval),
 )
