@@ -1,7 +1,7 @@
--- Changes of an experiment, newest first, among the newest 20,000 actions. Served by the primary key, backwards; the log is short,
--- because people write it.
+-- Changes of an experiment by operators and the daemon, newest first, among the newest 20,000 actions. Served by the primary key,
+-- backwards; the log is short, because it has no row for a request.
 SELECT id, at, who, via, source, reason
 FROM (SELECT * FROM public.operator_actions ORDER BY id DESC LIMIT 20000) AS newest
-WHERE action = 'change_configuration' AND subject = %(subject)s
+WHERE action = 'change_configuration' AND subject = 'experiment/' || %(experiment_id)s
 ORDER BY id DESC
 LIMIT 200;
