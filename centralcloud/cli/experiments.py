@@ -149,9 +149,7 @@ def list_command(
     everything: Annotated[bool, typer.Option("--all", help="Also those that have ended.")] = False,
     fdr: Annotated[
         float | None,
-        typer.Option(
-            help="Of all that are marked as different, at most this share is expected to be wrong, such as 0.1."
-        ),
+        typer.Option(help="Mark those that differ, of which at most this share is expected to be wrong, such as 0.1."),
     ] = None,
     json_output: AsJson = False,
 ) -> None:

@@ -87,7 +87,7 @@ def about_ratio(
     if not interval.is_known:
         return f"not known yet ({amount.words})"
     low, high = (_points(each) for each in interval[:2])
-    capped = f" (each request capped at {cap})"
+    capped = f", each request capped at {cap}"
     if interval.high < 0:
         return _decided(f"{treatment} is {less} than {control} by {_range(high, low)}%{capped}", interval, amount)
     if interval.low > 0:

@@ -90,6 +90,7 @@ VERBS: Final = {
     "remove_key": "removed a key",
     "train_classifier": "trained the classifier",
     "choose_classifier": "chose a classifier",
+    "promote_scores": "published the scores of an experiment",
 }
 
 
@@ -165,6 +166,20 @@ def _rollback(act: _Act) -> Deed:
         "all scores",
         "/scores",
         f"back to version {text_of(act.after.get('to_version'))}",
+        None,
+        changes,
+        more,
+    )
+
+
+def _promoted(act: _Act) -> Deed:
+    changes, more = changed_scores(act.before, act.after)
+    number = counted(len(changes) + more, "score")
+    return Deed(
+        "published",
+        f"the score table of the experiment {text_of(act.after.get('experiment'))}",
+        "/scores",
+        f"to the fleet: {number} changed",
         None,
         changes,
         more,
@@ -370,6 +385,7 @@ _DEEDS: Final[dict[str, Callable[[_Act], Deed]]] = {
     "remove_key": _key("removed"),
     "train_classifier": _trained,
     "choose_classifier": _classifier,
+    "promote_scores": _promoted,
 }
 
 

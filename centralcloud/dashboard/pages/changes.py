@@ -13,7 +13,7 @@ from centralcloud.runtime.wording import counted
 #: So many changes at one moment are folded into one line.
 _FOLDED: Final = 4
 _STATES: Final = {"pin": "note", "rollback": "look", "alarm": "bad", "quarantine": "look"}
-_BY_OPERATOR: Final = ("pin", "rollback", "renamed", "reinstated", "retired")
+_BY_OPERATOR: Final = ("pin", "rollback", "experiment", "renamed", "reinstated", "retired")
 
 
 class ChangeRow(NamedTuple):
@@ -112,6 +112,8 @@ def _title(changes: Sequence[PublishedScore], *, cut: bool) -> str:
     number = f"{'more than ' if cut else ''}{counted(len(changes), 'score')}"
     if changes[0].rule == "rollback":
         return f"A rollback changed {number}"
+    if changes[0].rule == "experiment":
+        return f"A promoted experiment changed {number}"
     if changes[0].run_id is not None:
         return f"A run of the learner changed {number}"
     return f"An operator changed {number}"

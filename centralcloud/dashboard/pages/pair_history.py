@@ -24,6 +24,7 @@ _CHANGE: Final = re.compile(r"the mean changed then from (\S+) to (\S+)")
 _RULES: Final[dict[str, tuple[MarkKind, str]]] = {
     "pin": ("pin", "Pinned"),
     "rollback": ("rollback", "Rolled back"),
+    "experiment": ("hold", "Promoted by an experiment"),
     "renamed": ("hold", "Renamed"),
     "reinstated": ("hold", "Reinstated"),
     "retired": ("hold", "Retired"),

@@ -14,6 +14,7 @@ from centralcloud.runtime.wording import counted, percent
 _BY_OPERATOR: Final = {
     "pin": "An operator has pinned this score: it does not follow from outcomes.",
     "rollback": "An operator rolled the scores back: this one stood earlier, and its parts are those of then.",
+    "experiment": "An experiment promoted the score table that this score is of: it was frozen when the experiment began.",
     "renamed": "The model was renamed, and took this score along.",
     "reinstated": "The model was reinstated with this score.",
     "retired": "The model is retired.",

@@ -97,6 +97,7 @@ _CHANGES: Final = {
     "quarantine": "moved without an instance",
     "pin": "was pinned",
     "rollback": "was rolled back",
+    "experiment": "was promoted by an experiment",
     "renamed": "was taken over by a renaming",
     "reinstated": "was reinstated",
 }
@@ -115,6 +116,7 @@ _VIA: Final = {
     "api": "through a gateway",
     "sql": "in SQL",
     "migration": "by a migration",
+    "daemon": "by the daemon itself",
 }
 
 _KINDS: Final = {
@@ -128,6 +130,7 @@ _KINDS: Final = {
     "quarantine": "Instances left out",
     "pin": "Pinned",
     "rollback": "Rolled back",
+    "experiment": "Promoted by an experiment",
     "renamed": "Renamed",
     "reinstated": "Reinstated",
     "retired": "Retired",

@@ -125,7 +125,7 @@ class ExperimentsApi:
     async def _change(self, request: web.Request, to: _To, *more: str) -> web.Response:
         _fleet(request, "operator")
         experiment_id = _id_of(request)
-        asked = await json_object(request) if request.can_read_body else {}
+        asked = await json_object(request) if await request.read() else {}
         only_fields(asked, ("reason", *more))
         reason = text_field(asked, "reason", longest=_LONGEST_REASON)
         for name in more:

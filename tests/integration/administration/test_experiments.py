@@ -92,9 +92,9 @@ def test_the_margin_follows_from_the_sums_of_use_in_the_scope(database: Database
     execute(
         database_url,
         "INSERT INTO usage_roll_ups (window_start, id, requests, successes, failures, complexity, workspace, key_id, "
-        "policy, worker, task_type, model_name, provider) SELECT date_trunc('hour', now()), gen_random_uuid(), requests, successes, "
-        "failures, complexity, '', '', '', '', '', 'a', 'p' "
-        "FROM (VALUES (1440000, 1400000, 40000, 'simple'), (100, 70, 30, 'complex')) "
+        "policy, worker, task_type, model_name, provider) "
+        "SELECT date_trunc('hour', now()), gen_random_uuid(), requests, successes, failures, complexity, '', '', '', '', "
+        "'', 'a', 'p' FROM (VALUES (1440000, 1400000, 40000, 'simple'), (100, 70, 30, 'complex')) "
         "AS sums (requests, successes, failures, complexity)",
     )
     margins = {

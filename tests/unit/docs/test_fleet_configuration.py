@@ -10,6 +10,9 @@ from centralcloud.contracts.fleet_configuration import (
     AgentPreferences,
     Budget,
     Condition,
+    Experiment,
+    ExperimentPlan,
+    ExperimentStage,
     RegisteredEndpoint,
     RegisteredModel,
     RoutingPolicy,
@@ -28,6 +31,9 @@ SECTIONS: dict[str, type[Struct]] = {
     "## Agent": AgentPreferences,
     "## Workspace": Workspace,
     "## Budget": Budget,
+    "## Experiment": Experiment,
+    "### Plan": ExperimentPlan,
+    "### Stage": ExperimentStage,
 }
 
 

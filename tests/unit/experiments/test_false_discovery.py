@@ -14,7 +14,7 @@ def test_one_comparison_needs_one_over_the_rate() -> None:
 
 
 def test_strong_ones_help_the_weaker_ones() -> None:
-    """Of 20 comparisons the largest needs 200 alone; four of 50 each are found together."""
+    """The largest of 20 comparisons needs 200 alone; four of 50 each are found together."""
     nothing = {f"n{number}": 0.0 for number in range(16)}
     strong = {f"s{number}": math.log(50) for number in range(4)}
     assert discoveries({**nothing, **strong}, 0.1) == set(strong)

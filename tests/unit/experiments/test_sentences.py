@@ -55,9 +55,9 @@ def test_success(low: float, high: float, expected: str) -> None:
 @pytest.mark.parametrize(
     ("low", "high", "expected"),
     [
-        (-0.12, -0.05, "b is faster than a by 5.0 to 12.0% (each request capped at 10 s)"),
-        (0.05, 0.12, "b is slower than a by 5.0 to 12.0% (each request capped at 10 s)"),
-        (-0.12, 0.05, "between 12.0% faster and 5.0% slower (each request capped at 10 s); not decided"),
+        (-0.12, -0.05, "b is faster than a by 5.0 to 12.0%, each request capped at 10 s (95%;"),
+        (0.05, 0.12, "b is slower than a by 5.0 to 12.0%, each request capped at 10 s (95%;"),
+        (-0.12, 0.05, "between 12.0% faster and 5.0% slower, each request capped at 10 s; not decided"),
         (-1, 1, "not known yet"),
     ],
 )

@@ -28,8 +28,8 @@ WITH recent AS (
 )
 SELECT
     version, at, score, rule, kind, samples, success_rate, low, high, latency_penalty, cost_penalty, alarm,
-    CASE WHEN alarm OR rule IN ('pin', 'rollback', 'renamed', 'reinstated', 'retired') THEN reason ELSE '' END AS reason
+    CASE WHEN alarm OR rule IN ('pin', 'rollback', 'experiment', 'renamed', 'reinstated', 'retired') THEN reason ELSE '' END AS reason
 FROM within
 WHERE number <= 600 OR place %% (number / 400) = 0 OR place IN (1, number) OR jumped OR alarm
-   OR rule IN ('pin', 'rollback', 'renamed', 'reinstated', 'retired')
+   OR rule IN ('pin', 'rollback', 'experiment', 'renamed', 'reinstated', 'retired')
 ORDER BY version;
