@@ -91,9 +91,7 @@ def statements_of(experiment: Experiment, treatment: int, facts: Facts, at: date
     return tuple(each for each in found if each is not None)
 
 
-def statement_of(
-    experiment: Experiment, treatment: int, metric: str, facts: Facts, at: datetime
-) -> Statement | None:
+def statement_of(experiment: Experiment, treatment: int, metric: str, facts: Facts, at: datetime) -> Statement | None:
     """Return what is known about one metric; None where nothing was folded for it."""
     if (of_metric := facts.get(metric)) is None:
         return None
@@ -105,7 +103,7 @@ def statement_of(
         cap = f"{decimals(plan.latency_cap_ms / 1000, 1).removesuffix('.0')} s"
         sentence = about_ratio(name, CONTROL, interval, amount, less="faster", more="slower", cap=cap)
     elif metric == "cost":
-        cap = f"${plan.cost_cap_usd:g}"
+        cap = f"${plan.cost_cap_usd:.2f}" if plan.cost_cap_usd >= 0.01 else f"${plan.cost_cap_usd:g}"
         sentence = about_ratio(name, CONTROL, interval, amount, less="cheaper", more="dearer", cap=cap)
     elif metric == "slo":
         within = Interval(-high, -low, interval.alpha)
@@ -176,9 +174,7 @@ def rollback_sentence(experiment: Experiment, treatment: int, facts: Facts, at: 
     expected = 1 - float(facts["success"]["control"]["mean"])
     name = experiment.treatments[treatment].name
     alpha = min(1.0, _GUARDS * experiment.plan.rollback_alpha)
-    return about_rollback(
-        at, name, CONTROL, experiment.stage.reason, alpha, price.outcomes, price.failures, expected
-    )
+    return about_rollback(at, name, CONTROL, experiment.stage.reason, alpha, price.outcomes, price.failures, expected)
 
 
 def _hint(experiment: Experiment, success: Mapping[str, Any], facts: Facts, at: datetime) -> str | None:

@@ -38,7 +38,7 @@ def cost_sentences(experiment: Experiment, facts: Facts, name: str) -> tuple[str
 
 
 def caveats(facts: Facts, name: str) -> tuple[str, ...]:
-    """Return what a reader of the numbers must know: outcomes that came late, minutes that were left out, longer sessions."""
+    """Return what a reader of the numbers must know: what came late, minutes that were left out, longer sessions."""
     comparison = facts.get("comparison")
     return tuple(_caveats(comparison, name)) if comparison is not None else ()
 
@@ -74,11 +74,11 @@ def _lines(experiment: Experiment, facts: Facts, comparison: Mapping[str, Any]) 
 def _cost(price: Price, name: str) -> Iterator[str]:
     served, extra = counted(price.outcomes, "request"), round(abs(price.extra_failures))
     if not extra:
-        yield f"{served} of {name} count so far: about as many failed as would have at control."
+        yield f"{served} of {name} count so far: about as many failed as at control."
     elif price.extra_failures > 0:
         yield f"{served} of {name} count so far: {price.failures:,} failed, about {extra:,} of them for it."
     else:
-        yield f"{served} of {name} count so far: {price.failures:,} failed, about {extra:,} fewer than would have at control."
+        yield f"{served} of {name} count so far: {price.failures:,} failed, about {extra:,} fewer than at control."
     if price.least is not None and price.most is not None:
         yield f"The interval leaves between {_signed(price.least)} and {_signed(price.most)} failures more."
     if price.extra_usd is not None and abs(price.extra_usd) >= 1e-6:

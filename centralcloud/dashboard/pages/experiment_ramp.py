@@ -74,8 +74,10 @@ def waiting_of(experiment: Experiment, facts: Facts, now: datetime) -> tuple[Wai
         ),
     )
     is_last = stage.step + 1 >= len(plan.steps)
-    title = "It is promoted when all of these are reached" if is_last else (
-        f"It steps up to {100 * plan.steps[stage.step + 1]:.3g}% when all of these are reached"
+    title = (
+        "It is promoted when all of these are reached"
+        if is_last
+        else (f"It steps up to {100 * plan.steps[stage.step + 1]:.3g}% when all of these are reached")
     )
     upward = list(_time_and_outcomes(experiment, evidence, now))
     if stage.before is not None:
@@ -91,7 +93,9 @@ def _time_and_outcomes(experiment: Experiment, evidence: Mapping[str, Any], now:
         is_met = seconds >= plan.dwell_seconds
         # In words that do not change each second: a page is sent again when its words do.
         waited = age(plan.dwell_seconds) if is_met else age(10 * (seconds // 10))
-        yield Condition("Time on this step", waited, age(plan.dwell_seconds), is_met, min(1, seconds / plan.dwell_seconds))
+        yield Condition(
+            "Time on this step", waited, age(plan.dwell_seconds), is_met, min(1, seconds / plan.dwell_seconds)
+        )
     treated = int(evidence.get("treated") or 0)
     yield Condition(
         "Outcomes of the treatment",

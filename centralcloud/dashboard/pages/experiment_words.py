@@ -136,7 +136,10 @@ def plan_facts(experiment: Experiment) -> Iterator[tuple[str, str]]:
     yield "Ends undecided after", f"{age(plan.horizon_seconds)}, or {counted(plan.horizon_outcomes, 'outcome')}"
     yield "A request has failed", f"without an outcome within {age(plan.outcome_within_seconds)}"
     yield "A session has ended", f"{age(plan.idle_seconds)} after its last request"
-    yield "Times and costs count up to", f"{formats.milliseconds(plan.latency_cap_ms)}, {formats.usd(plan.cost_cap_usd)}"
+    yield (
+        "Times and costs count up to",
+        f"{formats.milliseconds(plan.latency_cap_ms)}, {formats.usd(plan.cost_cap_usd)}",
+    )
     if plan.slo_ms is not None:
         yield "Objective", f"answers within {formats.milliseconds(plan.slo_ms)}"
 

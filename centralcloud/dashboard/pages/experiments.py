@@ -174,11 +174,7 @@ def listing(
 def newest_verdict(verdicts: Sequence[Verdict], experiment: Experiment, treatment: int) -> Verdict | None:
     """Return the newest verdict on a treatment, or on its experiment as a whole, of those that are newest first."""
     return next(
-        (
-            each
-            for each in verdicts
-            if each.experiment_id == experiment.id and each.treatment in (None, treatment)
-        ),
+        (each for each in verdicts if each.experiment_id == experiment.id and each.treatment in (None, treatment)),
         None,
     )
 

@@ -25,7 +25,13 @@ class Experiments(NamedTuple):
 
 
 class ExperimentChange(NamedTuple):
-    """A change of an experiment. `who`: the operator, " as ", the database role; `via`: as in the log of actions."""
+    """A change of an experiment.
+
+    Attributes:
+        who: the operator, " as ", the database role.
+        via: as in the log of actions.
+        before, after: the status; None: the experiment did not exist, or its entry was too large for the log.
+    """
 
     id: int
     at: datetime
@@ -33,6 +39,8 @@ class ExperimentChange(NamedTuple):
     via: str
     source: str
     reason: str | None
+    before: str | None
+    after: str | None
 
     @property
     def way(self) -> str:
