@@ -71,3 +71,95 @@ def test_the_list_has_those_that_run_first_each_with_its_sentence(database_url: 
     assert "38 requests were served by it, about 11 failed for it" in html
     assert "was rolled back" in html
     assert [row.differs for row in listing.rows] == [None, None, None]
+
+
+def test_a_treatment_is_marked_as_different_only_where_the_list_is_asked_to_mark(
+    database_url: str, database: Database
+) -> None:
+    test = begun(
+        3,
+        kind="ab",
+        name="three at once",
+        treatments=[{"model": name} for name in ("one", "two", "three")],
+    )
+    configure(database_url, test)
+    store_known(database_url, test, BETTER, Known(evidence=2.0), Known(evidence=-2.0))
+    models, html = show(database, experiments.PAGE, fdr="10")
+    listing: Any = models["list"]
+    assert [row.differs for row in listing.rows] == [True, False, False]
+    assert "1 of 3 treatments are marked" in html
+    assert "at most 10% are expected to be wrong" in html
+
+
+def test_the_page_of_an_experiment_says_what_is_known_and_escapes_names(
+    canary: Experiment, database_url: str, database: Database
+) -> None:
+    now = datetime.now(UTC)
+    facts = {"status": "running", "step": 1, "share": 0.05, "reason": "the next share is within the harm budget"}
+    store_verdicts(database_url, canary, (0, "step", now - timedelta(hours=1), facts))
+    models, html = show(database, experiment.PAGE, experiment_id=canary.id)
+    assert "&lt;script&gt;alert" in html
+    assert "<script>" not in html
+    assert "5% of the sessions" in html
+    assert "gpt-x is better than control by 1.2 to 3.4 points of success (95%; 18,240 outcomes" in html
+    assert "gpt-x is cheaper than control by 25.0 to 40.0%" in html
+    assert "Slower than 5.0 s" in html
+    assert "9,240 requests of gpt-x count so far: 260 failed, about 202 fewer than at control" in html
+    assert "stepped up" in html
+    assert "ann, by a command" in html
+    history: Any = models["history"]
+    assert [event.badge[1] for event in history.events] == ["was started", "stepped up"]
+
+
+def test_a_canary_says_what_it_waits_for(database_url: str, database: Database) -> None:
+    found = begun(3, treatments=[{"model": "gpt-x"}], stage={"step": 3, "share": 0.5, "before": 0.25})
+    configure(database_url, found)
+    store_known(database_url, found, BETTER._replace(facts=SAFE._replace(within_margin=log_of(20), worse=log_of(50))))
+    models, html = show(database, experiment.PAGE, experiment_id=found.id)
+    stage: Any = models["stage"]
+    upward, guards = stage.waiting
+    assert upward.title == "It is promoted when all of these are reached"
+    met = {each.name: each.is_met for each in upward.conditions}
+    assert met["Loses less than 2 points of success"]
+    assert not met["Better in success, time or cost"]
+    assert not met["Sessions from before the step have ended"]
+    assert [(each.now, each.needed, each.is_met) for each in guards.conditions][0] == (
+        "1:50 against chance",
+        "1:200",
+        False,
+    )
+    assert "25% until the sessions from before the step have ended" in html
+
+
+def test_a_silent_daemon_is_said_where_an_experiment_is_open(
+    canary: Experiment, database_url: str, database: Database
+) -> None:
+    execute(database_url, "UPDATE experiment_heartbeat SET seen_at = now() - interval '16 minutes'")
+    for page in (experiments.PAGE, experiment.PAGE):
+        _, html = show(database, page, **({"experiment_id": canary.id} if page is experiment.PAGE else {}))
+        assert "No daemon looks after" in html
+        assert "every session to control" in html
+    execute(database_url, "UPDATE experiment_heartbeat SET seen_at = now() - interval '14 minutes'")
+    _, html = show(database, experiments.PAGE)
+    assert "No daemon looks after" not in html
+
+
+def test_an_experiment_that_is_not_configured_is_a_page_that_says_so(database: Database) -> None:
+    with pytest.raises(PageError, match="Found no experiment with the id nothing"):
+        show(database, experiment.PAGE, experiment_id="nothing")
+
+
+def test_an_experiment_that_this_version_cannot_read_is_named_and_hides_no_other(
+    canary: Experiment, database_url: str, database: Database
+) -> None:
+    execute(
+        database_url,
+        "INSERT INTO configuration_entries (kind, id, body, config_version)"
+        " SELECT kind, 'newer', body || '{\"id\": \"newer\", \"later\": 1}', config_version FROM configuration_entries"
+        " WHERE kind = 'experiment'",
+    )
+    models, html = show(database, experiments.PAGE)
+    listing: Any = models["list"]
+    assert len(listing.rows) == 1
+    assert "this version cannot read it" in html
+    assert canary.treatments[0].name == listing.rows[0].treatment
