@@ -80,7 +80,9 @@ def store_known(url: str, experiment: Experiment, *known: Known) -> None:
         store_results(connection, experiment, comparisons, facts, late_dropped=max(each.late for each in known))
 
 
-def store_verdicts(url: str, experiment: Experiment, *verdicts: tuple[int | None, str, datetime, dict[str, Any]]) -> None:
+def store_verdicts(
+    url: str, experiment: Experiment, *verdicts: tuple[int | None, str, datetime, dict[str, Any]]
+) -> None:
     """Store verdicts: the number of the treatment, the verdict, its time, its facts."""
     with psycopg.connect(url) as connection:
         for treatment, verdict, at, facts in verdicts:
@@ -98,6 +100,39 @@ def begun(hours_ago: float, **asked: Any) -> Experiment:
     token = asked.pop("token", None)
     experiment = an_experiment(stage=stage, **asked)
     return experiment if token is None else replace(experiment, id=f"{experiment.id[:-6]}{token}", salt=token * 3)
+
+
+def fill_with_experiments(url: str, *, name: str = "gpt-x on trial", model: str = "ember-reason") -> None:
+    """Fill a database with an experiment in each state, and an A/B/n test."""
+    now = datetime.now(UTC)
+    running = begun(
+        5,
+        name=name,
+        treatments=[{"model": model}],
+        scope={"complexities": ["complex"]},
+        plan={"sloMs": 5000},
+        stage={"step": 3, "share": 0.5, "before": 0.25, "reason": "the next share is within the harm budget"},
+    )
+    worse = begun(
+        30, name="a canary that failed", treatments=[{"model": "dune-flash"}],
+        stage={"status": "rolledBack", "reason": "fewer successes", "retries": 1},
+    )  # fmt: skip
+    paused = begun(
+        2, name="slow start", treatments=[{"model": "cedar-mini"}], stage={"status": "paused", "by_hand": True}
+    )
+    several = begun(
+        9, kind="ab", name="three at once", treatments=[{"model": each} for each in ("birch-large", "cedar-mini", name)]
+    )
+    configure(url, running, worse, paused, several)
+    guarded = NO_EVIDENCE._replace(worse=2.0, within_margin=3.2, within_time=1.0, within_cost=3.5, wins=(2.1, 0.3, 4.2))
+    store_known(url, running, BETTER._replace(facts=guarded, late=3, counts={"aborts": 12, "missing": 4}))
+    store_known(url, worse, WORSE_KNOWN)
+    store_known(url, several, BETTER, Known(possible={"success": (-0.01, 0.02)}), Known())
+    step = {"status": "running", "step": 1, "share": 0.05, "reason": "the next share is within the harm budget"}
+    store_verdicts(url, running, *((0, "step", now - timedelta(hours=4 - n), step) for n in range(3)))
+    store_verdicts(url, worse, (0, "paused", now - timedelta(hours=29), {"reason": "fewer successes"}))
+    store_verdicts(url, worse, (0, "rolledBack", now - timedelta(hours=20), {"reason": "fewer successes"}))
+    store_verdicts(url, several, (0, "better", now - timedelta(hours=1), {"share": 0.25}))
 
 
 def _comparison(experiment: Experiment, known: Known) -> Comparison:

@@ -167,7 +167,8 @@ class StopAction(_StageAction):
 
     def then(self, _experiment: Experiment, _after: Experiment) -> Sequence[str]:
         return (
-            f"Every session goes to {CONTROL}. It has no winner, and cannot begin again: another attempt is another experiment.",
+            f"Every session goes to {CONTROL}, and the experiment has no winner.",
+            "It cannot begin again: another attempt is another experiment.",
         )
 
 

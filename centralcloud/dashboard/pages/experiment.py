@@ -34,6 +34,7 @@ from centralcloud.experiments.statements import (
     Statement,
     facts_by_treatment,
     rollback_sentence,
+    statement_of,
     statements_of,
 )
 from centralcloud.runtime.configuration.experiments import ConfiguredExperiment
@@ -64,6 +65,7 @@ class Heading(NamedTuple):
     """The answer in a sentence.
 
     Attributes:
+        answer: on the success of its treatments, in a sentence each.
         status: state and words of its badge.
         since: when the status, or the step, began.
         acts: what an operator may do now.
@@ -71,6 +73,7 @@ class Heading(NamedTuple):
 
     state: str
     headline: str
+    answer: tuple[str, ...]
     reason: str
     experiment_id: str
     kind: str
@@ -164,7 +167,7 @@ async def build(context: PageContext) -> Models:
     at = max((each.updated_at for each in results), default=None)
     past = await context.lookup(PAST, wanted)
     return {
-        "heading": heading(configured),
+        "heading": heading(configured, facts, at),
         "stage": stage_of(experiment, facts, context.of(SEEN_AT), context.now),
         "treatments": treatments_of(experiment, facts, at, context),
         "history": history_of(experiment, past.verdicts, past.changes),
@@ -174,7 +177,7 @@ async def build(context: PageContext) -> Models:
     }
 
 
-def heading(configured: ConfiguredExperiment) -> Heading:
+def heading(configured: ConfiguredExperiment, facts: Sequence[Facts], at: datetime | None) -> Heading:
     """Return the answer: "gpt-x on trial runs: 5% of the sessions"."""
     experiment = configured.experiment
     stage = experiment.stage
@@ -184,6 +187,7 @@ def heading(configured: ConfiguredExperiment) -> Heading:
     return Heading(
         _MARKS.get(stage.status, "neutral"),
         headline,
+        tuple(_answers(experiment, facts, at or stage.began)),
         stage.reason,
         experiment.id,
         kind_words(experiment),
@@ -261,7 +265,7 @@ def _view(
                 metric_title(each.metric, experiment.plan),
                 finding_badge(each.state),
                 each.sentence,
-                odds(each.log_value),
+                odds(each.log_value) if each.log_value > 0 else "",
             )
             for each in stated
         ),
@@ -295,6 +299,15 @@ def _chart(experiment: Experiment, name: str, stated: Sequence[Statement]) -> Ma
         Measure("Time and cost, more or less than control", rows(ratios=True), "%", plan.ratio_limit),
     ]
     return differences([each for each in measures if each.rows], label=f"{name} against control: {stated[0].sentence}")
+
+
+def _answers(experiment: Experiment, facts: Sequence[Facts], at: datetime) -> Iterator[str]:
+    for number, each in enumerate(facts):
+        stated = statement_of(experiment, number, "success", each, at)
+        if stated is not None and stated.outcomes:
+            name = experiment.treatments[number].name
+            text = stated.sentence if stated.sentence.startswith(f"{name} ") else f"{name}: {stated.sentence}"
+            yield f"{text}."
 
 
 def _acts(experiment: Experiment) -> Iterator[Act]:

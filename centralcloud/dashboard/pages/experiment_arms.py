@@ -80,7 +80,7 @@ def _cost(price: Price, name: str) -> Iterator[str]:
     else:
         yield f"{served} of {name} count so far: {price.failures:,} failed, about {extra:,} fewer than at control."
     if price.least is not None and price.most is not None:
-        yield f"The interval leaves between {_signed(price.least)} and {_signed(price.most)} failures more."
+        yield f"By the interval it is {_between(round(price.least), round(price.most))}."
     if price.extra_usd is not None and abs(price.extra_usd) >= 1e-6:
         words = formats.usd(abs(price.extra_usd))
         yield f"They cost about {words} {'more' if price.extra_usd > 0 else 'less'} than at control."
@@ -115,6 +115,10 @@ def _times(value: float | None, factor: float) -> float | None:
     return None if value is None else value * factor
 
 
-def _signed(value: float) -> str:
-    rounded = round(value)
-    return f"{'−' if rounded < 0 else ''}{abs(rounded):,}" if rounded else "0"
+def _between(least: int, most: int) -> str:
+    """Return a range of failures more than at control in words: "111 to 314 failures fewer"."""
+    if most <= 0:
+        return f"{-most:,} to {-least:,} failures fewer"
+    if least >= 0:
+        return f"{least:,} to {most:,} failures more"
+    return f"between {-least:,} failures fewer and {most:,} more"

@@ -25,9 +25,9 @@ _STATES: Final[Mapping[str, State]] = {"running": "note", "paused": "look", "pro
 _FINDINGS: Final[Mapping[Finding, tuple[State, str]]] = {
     "better": ("good", "better"),
     "worse": ("bad", "worse"),
-    "open": ("neutral", "not decided"),
+    "open": ("neutral", "open"),
     "changed": ("look", "changed over time"),
-    "unknown": ("neutral", "not known yet"),
+    "unknown": ("neutral", "open"),
 }
 _METRICS: Final = {
     "success": "Success at the first attempt",
@@ -90,6 +90,19 @@ def share_words(experiment: Experiment) -> str:
         return "none"
     each = " each" if len(experiment.treatments) > 1 else ""
     return f"{_percent(share)}{each}"
+
+
+def stage_words(experiment: Experiment) -> str:
+    """Return where an experiment stands, as the rest of a sentence: "runs with 5% of the sessions"."""
+    stage = experiment.stage
+    if stage.status == "running":
+        return f"runs with {share_words(experiment)} of the sessions"
+    if stage.status == "promoted":
+        return f"has promoted {stage.winner}{' by hand' if stage.by_hand else ''}"
+    if stage.status == "inconclusive":
+        return "ended undecided"
+    reason = f": {stage.reason}" if stage.reason and not stage.by_hand else ""
+    return f"{'is' if stage.status == 'paused' else 'was'} {status_badge(stage)[1]}{reason}"
 
 
 def treatment_words(treatment: Treatment) -> str:

@@ -165,7 +165,7 @@ def listing(
     ]
     page, pager = page_of(shown, query, PATH, _PAGE_SIZE)
     rates = tuple(
-        (f"at most {each}% wrong" if each else "none", address(PATH, query, fdr=each, page=None), each == rate)
+        (f"at most {each}% wrong" if each else "mark none", address(PATH, query, fdr=each, page=None), each == rate)
         for each in ("", *_RATES)
     )
     return Listing(tuple(page), pager, rate, rates, len(marked), len(known))
@@ -220,7 +220,7 @@ def _row(
         finding=finding_badge(known.state if known and is_known else "unknown"),
         sentence=rolled_back or (known.sentence if known and is_known else _NOTHING_FOLDED),
         differs=None,
-        odds=odds(known.log_value) if known and is_known else "",
+        odds=odds(known.log_value) if known and is_known and known.log_value > 0 else "",
         verdict=verdict_words(verdict.verdict) if verdict else None,
         verdict_at=verdict.at if verdict else None,
     )

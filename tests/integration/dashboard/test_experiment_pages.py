@@ -1,7 +1,6 @@
 """The pages of experiments, from a real database to HTML."""
 
 import asyncio
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -43,7 +42,9 @@ def show(database: Database, page: Page, **query: str) -> tuple[Models, str]:
 
 @pytest.fixture
 def canary(database_url: str) -> Experiment:
-    found = begun(3, name=_HOSTILE, treatments=[{"model": "gpt-x"}], plan={"sloMs": 5000}, stage={"step": 1, "share": 0.05})
+    found = begun(
+        3, name=_HOSTILE, treatments=[{"model": "gpt-x"}], plan={"sloMs": 5000}, stage={"step": 1, "share": 0.05}
+    )
     configure(database_url, found)
     store_known(database_url, found, BETTER)
     return found
@@ -56,7 +57,9 @@ def test_without_experiments_the_list_says_how_to_start_one(database: Database) 
 
 
 def test_the_list_has_those_that_run_first_each_with_its_sentence(database_url: str, database: Database) -> None:
-    ended = begun(9, name="a", treatments=[{"model": "dud"}], stage={"status": "rolledBack", "reason": "fewer successes"})
+    ended = begun(
+        9, name="a", treatments=[{"model": "dud"}], stage={"status": "rolledBack", "reason": "fewer successes"}
+    )
     paused = begun(5, name="b", treatments=[{"model": "slow"}], stage={"status": "paused", "by_hand": True})
     running = begun(3, name="z", treatments=[{"model": "gpt-x"}])
     configure(database_url, ended, paused, running)
@@ -123,11 +126,8 @@ def test_a_canary_says_what_it_waits_for(database_url: str, database: Database) 
     assert met["Loses less than 2 points of success"]
     assert not met["Better in success, time or cost"]
     assert not met["Sessions from before the step have ended"]
-    assert [(each.now, each.needed, each.is_met) for each in guards.conditions][0] == (
-        "1:50 against chance",
-        "1:200",
-        False,
-    )
+    fewer = guards.conditions[0]
+    assert (fewer.now, fewer.needed, fewer.is_met) == ("1:50 against chance", "1:200", False)
     assert "25% until the sessions from before the step have ended" in html
 
 
@@ -155,7 +155,7 @@ def test_an_experiment_that_this_version_cannot_read_is_named_and_hides_no_other
     execute(
         database_url,
         "INSERT INTO configuration_entries (kind, id, body, config_version)"
-        " SELECT kind, 'newer', body || '{\"id\": \"newer\", \"later\": 1}', config_version FROM configuration_entries"
+        ' SELECT kind, \'newer\', body || \'{"id": "newer", "later": 1}\', config_version FROM configuration_entries'
         " WHERE kind = 'experiment'",
     )
     models, html = show(database, experiments.PAGE)
