@@ -21,7 +21,7 @@ from centralcloud.dashboard.actions.commands import command, why
 from centralcloud.dashboard.actions.forms import Form, read_version
 from centralcloud.dashboard.actions.reach import at
 from centralcloud.dashboard.pages.addresses import action_url
-from centralcloud.dashboard.pages.experiment_words import scope_words, share_words, treatment_words
+from centralcloud.dashboard.pages.experiment_words import scope_words, sessions_words, treatment_words
 from centralcloud.dashboard.web.page import PageError
 from centralcloud.experiments.results import read_results
 from centralcloud.experiments.statements import facts_by_treatment, price_of, statement_of
@@ -237,7 +237,7 @@ def _read(scene: Scene, form: Form) -> _Read:
 
 def _stands(experiment: Experiment, scene: Scene) -> str:
     stage = experiment.stage
-    share = f" with {share_words(experiment)} of the sessions" if stage.status == "running" else ""
+    share = f" with {sessions_words(experiment)}" if stage.status == "running" else ""
     reason = f": {stage.reason}" if stage.reason else ""
     return f"{experiment.name} is {STATUS_WORDS[stage.status]}{share} since {at(stage.since, scene.zone)}{reason}."
 

@@ -20,6 +20,7 @@ from centralcloud.dashboard.pages.experiment_words import (
     metric_title,
     plan_facts,
     scope_words,
+    sessions_words,
     share_words,
     status_badge,
     treatment_words,
@@ -181,8 +182,8 @@ def heading(configured: ConfiguredExperiment, facts: Sequence[Facts], at: dateti
     """Return the answer: "gpt-x on trial runs: 5% of the sessions"."""
     experiment = configured.experiment
     stage = experiment.stage
-    headline = _HEADLINES.get(stage.status, "{name} runs: {share} of the sessions").format(
-        name=experiment.name, winner=stage.winner, share=share_words(experiment)
+    headline = _HEADLINES.get(stage.status, "{name} runs: {sessions}").format(
+        name=experiment.name, winner=stage.winner, sessions=sessions_words(experiment)
     )
     return Heading(
         _MARKS.get(stage.status, "neutral"),
@@ -269,7 +270,7 @@ def _view(
             )
             for each in stated
         ),
-        _chart(experiment, treatment.name, stated) if stated else None,
+        _chart(experiment, treatment.name, stated),
         arms_of(experiment, facts),
         cost_sentences(experiment, facts, treatment.name),
         caveats(facts, treatment.name),
@@ -279,7 +280,8 @@ def _view(
     )
 
 
-def _chart(experiment: Experiment, name: str, stated: Sequence[Statement]) -> Markup:
+def _chart(experiment: Experiment, name: str, stated: Sequence[Statement]) -> Markup | None:
+    """Return the ranges of the differences, of each unit of which one is known; None: none is."""
     plan = experiment.plan
 
     def rows(*, ratios: bool) -> list[Difference]:
@@ -298,7 +300,8 @@ def _chart(experiment: Experiment, name: str, stated: Sequence[Statement]) -> Ma
         Measure("Points more or fewer than control", rows(ratios=False), "", -plan.margin),
         Measure("Time and cost, more or less than control", rows(ratios=True), "%", plan.ratio_limit),
     ]
-    return differences([each for each in measures if each.rows], label=f"{name} against control: {stated[0].sentence}")
+    known = [each for each in measures if any(row.low is not None or row.high is not None for row in each.rows)]
+    return differences(known, label=f"{name} against control: {stated[0].sentence}") if known else None
 
 
 def _answers(experiment: Experiment, facts: Sequence[Facts], at: datetime) -> Iterator[str]:

@@ -92,11 +92,17 @@ def share_words(experiment: Experiment) -> str:
     return f"{_percent(share)}{each}"
 
 
+def sessions_words(experiment: Experiment) -> str:
+    """Return the sessions that are treated while it runs: "25% of the sessions for each treatment"."""
+    each = " for each treatment" if len(experiment.treatments) > 1 else ""
+    return f"{_percent(experiment.split.share)} of the sessions{each}"
+
+
 def stage_words(experiment: Experiment) -> str:
     """Return where an experiment stands, as the rest of a sentence: "runs with 5% of the sessions"."""
     stage = experiment.stage
     if stage.status == "running":
-        return f"runs with {share_words(experiment)} of the sessions"
+        return f"runs with {sessions_words(experiment)}"
     if stage.status == "promoted":
         return f"has promoted {stage.winner}{' by hand' if stage.by_hand else ''}"
     if stage.status == "inconclusive":
