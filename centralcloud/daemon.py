@@ -7,7 +7,9 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from prometheus_client import CollectorRegistry
 
 from centralcloud import __version__
+from centralcloud.administration.promoted_scores import has_unpublished, publish_promoted
 from centralcloud.contracts import DECISIONS_CHANNEL
+from centralcloud.experiments.task import ExperimentTask
 from centralcloud.fleet_settings import FleetSettingsSource
 from centralcloud.ingest.batch_limits import BatchLimits
 from centralcloud.ingest.consumer import Consumer
@@ -77,7 +79,7 @@ class Daemon:
         monitors = [self._history_monitor(), ClockMonitor(database, clock)]
         recorder = FleetMinuteRecorder(database, interval_seconds=fleet_minute_seconds)
         upkeep = [self._maintenance(clock), self._table_metrics(), recorder]
-        learning = [self._learner(), self._finding_detector(), *self._alert_sender()] if learn else []
+        learning = self._learning() if learn else []
         self._let_degrade([*monitors, *upkeep, *learning])
         consumers = self._consumers() if ingest else []
         tasks: list[BackgroundTask] = [SchemaMonitor(database), *monitors, *upkeep, *consumers, *learning]
@@ -159,6 +161,19 @@ class Daemon:
         )
         self._wake_by_calendar(task, schedule)
         return task
+
+    def _learning(self) -> list[BackgroundTask]:
+        return [self._learner(), self._experiments(), self._finding_detector(), *self._alert_sender()]
+
+    def _experiments(self) -> BackgroundTask:
+        return ExperimentTask(self._database, after_round=self._publish_promoted)
+
+    def _publish_promoted(self) -> None:
+        with self._database.transaction() as connection:
+            if not has_unpublished(connection):
+                return
+            fleet = self._fleet.read_usable(connection)
+        publish_promoted(self._database, fleet.rules, fleet.reference)
 
     def _finding_detector(self) -> BackgroundTask:
         return FindingDetector(

@@ -53,7 +53,7 @@ def publish_promoted(
         The changes that were published, by the id of the experiment.
     """
     with database.transaction() as connection:
-        if not _waiting(connection):
+        if not has_unpublished(connection):
             return {}
     through_slice = close_slice(database, references)
     done = {}
@@ -80,6 +80,11 @@ def publish_promoted(
             log.info("experiment_scores_published", experiment=experiment.id, scores=len(changes), version=version)
             done[experiment.id] = changes
     return done
+
+
+def has_unpublished(connection: psycopg.Connection[Any]) -> bool:
+    """Return whether an experiment has promoted a score table that is not published yet."""
+    return bool(_waiting(connection))
 
 
 def _waiting(connection: psycopg.Connection[Any]) -> list[Experiment]:

@@ -187,6 +187,18 @@ def show(experiment: ExperimentName, json_output: AsJson = False) -> None:
         print_text(line)
     columns = ("treatment", "metric", "control", "treated", "low", "high", "odds")
     print_rows(shown["results"], dict.fromkeys(columns), empty="nothing is known yet")
+    names = [each["name"] for each in shown["experiment"]["treatments"]]
+    verdicts = [
+        {
+            "decided": each["at"],
+            "verdict": each["verdict"],
+            "treatment": None if each["treatment"] is None else names[each["treatment"]],
+            "reason": each["facts"].get("reason"),
+        }
+        for each in shown["verdicts"]
+    ]
+    if verdicts:
+        print_rows(verdicts, dict.fromkeys(verdicts[0]), empty="", texts=("reason",))
     print_rows(shown["history"], dict.fromkeys(("at", "who", "reason")), empty="", texts=("reason",))
 
 

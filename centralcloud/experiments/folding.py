@@ -39,7 +39,7 @@ from centralcloud.runtime.postgres.query import Query
 from centralcloud.store.swallowed_rows import require_stored
 
 #: Records that one call folds at most, but for a single minute with more.
-MOST_RECORDS: Final = 100_000
+MOST_RECORDS: Final = 50_000
 #: Ids of records that the prompt guard looks at in one call.
 _MOST_IDS: Final = 200_000
 _MICROSECONDS: Final = 1_000_000
@@ -181,7 +181,7 @@ class _Fold:
                 "folded_until": to_time(first * self._minute),
                 "step": stage.step,
                 "retries": stage.retries,
-                "state": LateRecords.none().to_bytes(),
+                "state": LateRecords.none(first).to_bytes(),
             }
             _INSERT_PROGRESS.run(self._connection, values)
             found = _READ_PROGRESS.one(self._connection, key)

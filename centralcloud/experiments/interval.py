@@ -25,10 +25,10 @@ def interval(process: EProcess, *, alpha: float = 0.05) -> Floats:
         width = nulls[number + 1] - nulls[number]
         first, second = above[:, number], above[:, number + 1]
         crosses = (first >= needed) & (needed > second)
-        ends[crosses, 0] = nulls[number] + width * ((first - needed) / (first - second))[crosses]
+        ends[crosses, 0] = nulls[number] + width * (first[crosses] - needed) / (first[crosses] - second[crosses])
         first, second = below[:, number], below[:, number + 1]
         crosses = (first < needed) & (needed <= second)
-        ends[crosses, 1] = nulls[number + 1] - width * ((second - needed) / (second - first))[crosses]
+        ends[crosses, 1] = nulls[number + 1] - width * (second[crosses] - needed) / (second[crosses] - first[crosses])
     return ends
 
 

@@ -15,7 +15,7 @@ from psycopg.types.json import Jsonb
 
 from centralcloud.contracts.fleet_configuration import Experiment, ExperimentStage
 from centralcloud.experiments.canary import Facts
-from centralcloud.experiments.stages import change_words, next_stage, verdicts_of
+from centralcloud.experiments.stages import change_words, is_settling, next_stage, verdicts_of
 from centralcloud.runtime.configuration.experiments import UnknownExperimentError, change_stage, read_experiments
 from centralcloud.runtime.configuration.writing import Author, ConfigurationConflictError
 from centralcloud.runtime.logs import get_logger
@@ -77,7 +77,7 @@ def advance_experiment(
     if not _write(connection, experiment, after, reason):
         return None
     log.info("experiment_stage", experiment=experiment.id, status=stage.status, share=stage.share, reason=reason)
-    if stage.since != experiment.stage.since:
+    if not is_settling(experiment.stage, stage):
         facts = evidence.facts[0] if len(evidence.facts) == 1 else None
         treatment = 0 if len(experiment.treatments) == 1 else None
         verdict = _verdict(experiment.stage, stage)

@@ -113,7 +113,7 @@ class Assembled(NamedTuple):
         folded: sessions that are complete.
         open: those that go on, new or changed.
         ended: keys of open sessions that are over.
-        begun: (decisions) whether a compared session begins with the decision.
+        begun: (decisions) whether it is the first one of a compared session.
     """
 
     folded: FoldedSessions
@@ -267,7 +267,7 @@ def _close(parts: _Parts, clock: Clock) -> Assembled:
     )
     ended = np.concatenate([known.key[known_over], known.key[parts.old[parts.goes_on & is_over]]])
     begun = np.zeros(len(decisions.key), dtype=bool)
-    begun[rows[heads[~parts.goes_on & compared]]] = True
+    begun[rows[fits & (rank == 1)]] = True
     begun[alone] = True
     return Assembled(folded, remain, ended, begun)
 

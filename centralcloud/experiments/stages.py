@@ -1,8 +1,8 @@
 """The stages of an experiment: the next one from the evidence. Pure.
 
 A step has two phases. In the first one `before` is the share until then: the sessions between the two shares stay with
-control. Once no session from before the step is open, `before` goes, and the new share is treated. Until then the experiment
-does not move up.
+control. Once no session from before the step is open, `before` goes, and the new share is treated; the dwell counts from then
+on. Until then the experiment does not move up.
 
 An A/B test has one step. Nothing promotes it, and its verdicts (`verdicts_of`) do not change its stage; the guards of a
 canary hold for each of its treatments. As all treatments have one share, one that is worse pauses or ends the whole test.
@@ -70,7 +70,7 @@ def next_stage(
     is_upward = found.status == "promoted" or (found.status == before.status and found.step > before.step)
     if found == before or (is_upward and stage.before is not None):
         is_settled = stage.status == "running" and stage.before is not None and not has_older_sessions
-        return replace(stage, before=None) if is_settled else stage
+        return replace(stage, before=None, since=now) if is_settled else stage
     return _to_stage(experiment, found, now, treatment)
 
 
@@ -112,13 +112,18 @@ def canary_plan(plan: ExperimentPlan) -> CanaryPlan:
     )
 
 
+def is_settling(before: ExperimentStage, after: ExperimentStage) -> bool:
+    """Return whether a change is the second phase of a step: the share of before is gone, and nothing else has changed."""
+    return before.before is not None and after == replace(before, before=None, since=after.since)
+
+
 def change_words(before: ExperimentStage, after: ExperimentStage) -> str:
     """Return what a change of the ramp does, and why, for the log and the history of the configuration."""
     if after.status != "running":
         words = {"paused": "paused", "rolledBack": "rolled back", "promoted": f"promoted {after.winner}"}
         return f"{words.get(after.status, after.status)}: {after.reason}"
     share = percent(after.share)
-    if after.since == before.since:
+    if is_settling(before, after):
         return f"{share} of the sessions: no session from before the step is open"
     if before.status == "paused":
         return f"begins again with {share} of the sessions"

@@ -21,8 +21,10 @@ from centralcloud.store.leases import acquire_lease, release_lease
 log = get_logger(__name__)
 
 _LEASE: Final = "experiments"
-#: Longer than a fold takes; a daemon that stops releases it.
-_LEASE_SECONDS: Final = 30.0
+#: A fold takes seconds, when it has much to catch up.
+_FOLD_SECONDS: Final = 60.0
+#: Longer than a fold may take; a daemon that stops releases it.
+_LEASE_SECONDS: Final = 90.0
 
 _LIST_PROGRESS = Query(__package__, "list_progress")
 _DELETE_PROGRESS = Query(__package__, "delete_progress")
@@ -94,7 +96,7 @@ class ExperimentTask(BackgroundTask):
         release_lease(self.database, _LEASE)
 
     def _fold(self, experiment: Experiment) -> bool:
-        with self.database.transaction() as connection:
+        with self.database.transaction(limit_seconds=_FOLD_SECONDS) as connection:
             if not acquire_lease(connection, _LEASE, seconds=_LEASE_SECONDS):
                 return False
             found = beat(connection, self._clock() if self._clock else None)

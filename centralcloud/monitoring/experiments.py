@@ -1,7 +1,6 @@
 """Experiments for an operator: their stages, what is known about each treatment, and what was decided."""
 
-import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -9,35 +8,31 @@ import psycopg
 
 from centralcloud.contracts.experiment_changes import STATUS_WORDS
 from centralcloud.contracts.fleet_configuration import CONTROL, Experiment, to_body
-from centralcloud.experiments.false_discovery import discoveries, two_sided
-from centralcloud.experiments.sentences import (
-    about_duration,
-    about_ratio,
-    about_rollback,
-    about_success,
-    leader,
-    odds,
-)
-from centralcloud.monitoring.experiment_results import (
-    NOTHING_KNOWN,
-    TreatmentResult,
-    is_silent,
-    read_treatments,
+from centralcloud.experiments.false_discovery import discoveries
+from centralcloud.experiments.results import COMPARISON, read_results, read_verdicts
+from centralcloud.experiments.sentences import Interval, leader, odds
+from centralcloud.experiments.statements import (
+    ORDER,
+    difference_evidence,
+    facts_by_treatment,
+    rollback_sentence,
+    statement_of,
+    statements_of,
 )
 from centralcloud.runtime.configuration.experiments import find_experiment, read_experiments
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.wording import age, ago, decimals, percent
 from centralcloud.store.operator_actions import list_actions
 
-_LIST_VERDICTS = Query(__package__, "list_experiment_verdicts", row=dict)
 _EXPERIMENTS_SEEN: Query[Any] = Query(__package__, "experiments_seen", row=datetime)
 #: Gateways treat no session once no daemon has looked for so long.
 _SILENT_SECONDS: Final = 900.0
-#: A difference that the sentence of an undecided comparison speaks of.
-_HINTED: Final = 0.02
 _MOST_ACTIONS: Final = 1000
-_GUARDS: Final = 4
-_METRICS: Final = ("success", "latency", "cost", "request_success", "slo", "arrived")
+_SUCCESS: Final = "success"
+_NOTHING: Final = "nothing is folded yet"
+
+#: The facts of a treatment, by metric.
+_Facts = Mapping[str, Mapping[str, Any]]
 
 
 def list_experiments(
@@ -49,15 +44,14 @@ def list_experiments(
         with_ended: also experiments that have ended.
         rate: mark those that differ, so that at most this share of the marked ones is expected to be wrong; None: mark none.
     """
-    now, known = datetime.now(UTC), read_treatments(connection)
-    experiments = [each.experiment for each in read_experiments(connection)]
-    rows = []
-    for experiment in experiments:
-        if not (experiment.is_open or with_ended):
-            continue
-        for number, treatment in enumerate(experiment.treatments):
-            result = known.get((experiment.id, number), NOTHING_KNOWN)
-            rows.append(_row(experiment, number, treatment.name, result, now))
+    now = datetime.now(UTC)
+    known = facts_by_treatment(read_results(connection))
+    rows = [
+        _row(experiment, number, known.get((experiment.id, number), {}), now)
+        for experiment, _ in read_experiments(connection)
+        if experiment.is_open or with_ended
+        for number in range(len(experiment.treatments))
+    ]
     if rate is not None:
         found = discoveries({number: row["log_e"] for number, row in enumerate(rows)}, rate)
         rows = [{**row, "differs": number in found} for number, row in enumerate(rows)]
@@ -72,29 +66,30 @@ def show_experiment(connection: psycopg.Connection[Any], name: str) -> dict[str,
     """
     now = datetime.now(UTC)
     experiment, version = find_experiment(connection, name)
-    known = read_treatments(connection, experiment.id)
+    known = facts_by_treatment(read_results(connection, experiment.id))
+    facts = [known.get((experiment.id, number), {}) for number in range(len(experiment.treatments))]
     seen_at = _EXPERIMENTS_SEEN.one(connection)
-    verdicts = _LIST_VERDICTS.all(connection, {"experiment_id": experiment.id})
     actions = list_actions(connection, subject=f"experiment/{experiment.id}", limit=_MOST_ACTIONS)
-    results = [known.get((experiment.id, number), NOTHING_KNOWN) for number in range(len(experiment.treatments))]
+    verdicts = [each._asdict() for each in read_verdicts(connection, experiment.id)]
     return {
         "version": version,
         "experiment": to_body(experiment),
-        "sentences": list(_sentences(experiment, results, now, seen_at)),
+        "sentences": list(_sentences(experiment, facts, now, seen_at)),
         "results": [
             {"treatment": treatment.name, **row}
-            for treatment, result in zip(experiment.treatments, results, strict=True)
-            for row in _metric_rows(result)
+            for treatment, each in zip(experiment.treatments, facts, strict=True)
+            for row in _metric_rows(each)
         ],
-        "verdicts": verdicts,
+        "verdicts": [{name: value for name, value in each.items() if name != "experiment_id"} for each in verdicts],
         "history": [{name: each[name] for name in ("at", "who", "via", "reason")} for each in reversed(actions)],
         "seen_at": seen_at,
     }
 
 
-def _row(experiment: Experiment, number: int, name: str, result: TreatmentResult, now: datetime) -> dict[str, Any]:
-    stage, success = experiment.stage, result.success
-    log_e = two_sided(success.log_above, success.log_below)
+def _row(experiment: Experiment, number: int, facts: _Facts, now: datetime) -> dict[str, Any]:
+    stage = experiment.stage
+    statement = statement_of(experiment, number, _SUCCESS, facts, now)
+    log_e = 0.0 if statement is None else statement.log_value
     return {
         "id": experiment.id,
         "name": experiment.name,
@@ -103,105 +98,100 @@ def _row(experiment: Experiment, number: int, name: str, result: TreatmentResult
         "by_hand": stage.by_hand,
         "since": stage.since,
         "share": stage.share,
-        "treatment": name,
-        "outcomes": success.outcomes,
-        "sessions": result.sessions,
-        "low": success.now.low,
-        "high": success.now.high,
+        "treatment": experiment.treatments[number].name,
+        "outcomes": 0 if statement is None else statement.outcomes,
+        "sessions": _sessions(facts),
+        "low": None if statement is None else statement.low,
+        "high": None if statement is None else statement.high,
         "log_e": log_e,
         "odds": odds(log_e),
         "differs": None,
-        "result": _about(experiment, number, result, now),
+        "result": _about_success(experiment, number, facts, now),
     }
 
 
 def _sentences(
-    experiment: Experiment, results: list[TreatmentResult], now: datetime, seen_at: datetime | None
+    experiment: Experiment, facts: Sequence[_Facts], now: datetime, seen_at: datetime | None
 ) -> Iterator[str]:
     yield _about_stage(experiment, now)
-    if experiment.is_open and is_silent(seen_at, now, _SILENT_SECONDS):
+    if experiment.is_open and (seen_at is None or (now - seen_at).total_seconds() > _SILENT_SECONDS):
         since = "yet" if seen_at is None else f"for {age((now - seen_at).total_seconds())}"
         yield f"no daemon has looked after it {since}: gateways send every session to control"
-    for number, (treatment, result) in enumerate(zip(experiment.treatments, results, strict=True)):
-        said = _about(experiment, number, result, now)
+    intervals = {}
+    for number, (treatment, each) in enumerate(zip(experiment.treatments, facts, strict=True)):
+        said = _about_success(experiment, number, each, now)
         yield said if said.startswith(f"{treatment.name} ") else f"{treatment.name}: {said}"
-        yield from _about_costs(experiment, treatment.name, result)
-    if experiment.kind == "ab":
-        intervals = {each.name: result.success.now for each, result in zip(experiment.treatments, results, strict=True)}
-        if (found := leader(intervals)) is not None:
-            yield f"{found} leads: every other arm's interval is below its own"
+        for statement in statements_of(experiment, number, each, now):
+            if statement.metric != _SUCCESS and statement.state != "unknown":
+                yield f"{statement.metric.replace('_', ' ')}: {statement.sentence}"
+            elif statement.metric == _SUCCESS:
+                low, high = (
+                    (-1.0 if statement.low is None else statement.low),
+                    (1.0 if statement.high is None else statement.high),
+                )
+                intervals[treatment.name] = Interval(low, high)
+        yield from _about_requests(treatment.name, each)
+    if experiment.kind == "ab" and (found := leader(intervals)) is not None:
+        yield f"{found} leads: the interval of every other treatment is below its own"
 
 
 def _about_stage(experiment: Experiment, now: datetime) -> str:
     stage, plan = experiment.stage, experiment.plan
     kind = "canary" if experiment.kind == "canary" else "A/B test"
-    since = ago((now - stage.since).total_seconds())
     said = f"{kind} {experiment.id}: {STATUS_WORDS[stage.status]}"
     if stage.status == "running":
         of = f", step {stage.step + 1} of {len(plan.steps)}" if experiment.kind == "canary" else ""
         waits = ", once the sessions from before have ended" if stage.before is not None else ""
-        said = f"{said} with {percent(stage.share)} of the sessions for each treatment{of}{waits}"
-    return f"{said}, since {since}: {stage.reason}"
+        each = " for each treatment" if len(experiment.treatments) > 1 else ""
+        said = f"{said} with {percent(stage.share)} of the sessions{each}{of}{waits}"
+    if stage.status == "paused" and not stage.by_hand:
+        said = f"{said}, to begin again after {age(plan.retry_pause_seconds)}"
+    return f"{said}, {ago((now - stage.since).total_seconds())}: {stage.reason}"
 
 
-def _about(experiment: Experiment, number: int, result: TreatmentResult, now: datetime) -> str:
+def _about_success(experiment: Experiment, number: int, facts: _Facts, now: datetime) -> str:
     """Return the sentence on the success of a treatment; of one that was rolled back, what that has cost."""
-    stage, name, success = experiment.stage, experiment.treatments[number].name, result.success
+    stage = experiment.stage
     if stage.status == "rolledBack" and len(experiment.treatments) == 1:
-        expected = 0.0 if success.control is None else 1 - success.control
-        alpha = _GUARDS * experiment.plan.rollback_alpha
-        local = stage.since.astimezone()
-        return about_rollback(local, name, CONTROL, stage.reason, alpha, result.served, result.failed, expected)
-    interval = success.possible if success.possible.is_empty else success.now
-    return about_success(name, CONTROL, interval, result.amount, hint=_hint(experiment, result, now))
+        said = rollback_sentence(experiment, number, facts, stage.since.astimezone())
+        if said is not None:
+            return said
+    statement = statement_of(experiment, number, _SUCCESS, facts, now)
+    return _NOTHING if statement is None else statement.sentence
 
 
-def _hint(experiment: Experiment, result: TreatmentResult, now: datetime) -> str | None:
-    """Return when a difference most likely shows at this traffic; None while no session is treated."""
-    share = experiment.split.share
-    control = 1 - len(experiment.treatments) * share
-    seconds = (now - experiment.stage.began).total_seconds()
-    success = result.success
-    if share <= 0 or control <= 0 or success.control is None or seconds <= 0:
-        return None
-    weight = share / (share + control)
-    return about_duration(_HINTED, success.control, weight, success.outcomes, success.outcomes / seconds)
-
-
-def _about_costs(experiment: Experiment, name: str, result: TreatmentResult) -> Iterator[str]:
-    plan = experiment.plan
-    latency, cost = result.metrics.get("latency"), result.metrics.get("cost")
-    if latency is not None and latency.now.is_known:
-        cap = f"{decimals(plan.latency_cap_ms / 1000)} s"
-        yield about_ratio(name, CONTROL, latency.now, result.amount, less="faster", more="slower", cap=cap)
-    if cost is not None and cost.now.is_known:
-        cap = f"{plan.cost_cap_usd:g} USD"
-        yield about_ratio(name, CONTROL, cost.now, result.amount, less="cheaper", more="dearer", cap=cap)
-    control, treated = result.per_session
+def _about_requests(name: str, facts: _Facts) -> Iterator[str]:
+    if (comparison := facts.get(COMPARISON)) is None:
+        return
+    control, treated = (comparison[arm]["requests_per_session"] for arm in ("control", "treatment"))
     if control is not None and treated is not None:
         yield f"requests a session: {decimals(treated, 2)} of {name}, {decimals(control, 2)} of {CONTROL}"
-    if any(result.aborts):
-        yield f"left out, as the client went away: {result.aborts[1]:,} of {name}, {result.aborts[0]:,} of {CONTROL}"
+    control, treated = (comparison[arm]["aborts"] for arm in ("control", "treatment"))
+    if control or treated:
+        yield f"left out, as the client went away: {treated:,} of {name}, {control:,} of {CONTROL}"
+    if comparison["late_dropped"]:
+        yield f"too late to count: {comparison['late_dropped']:,} records"
 
 
-def _metric_rows(result: TreatmentResult) -> Iterator[dict[str, Any]]:
-    for each in sorted(result.metrics.values(), key=lambda each: _place(each.metric)):
-        log_e = two_sided(each.log_above, each.log_below)
+def _metric_rows(facts: _Facts) -> Iterator[dict[str, Any]]:
+    for metric in (each for each in ORDER if each in facts):
+        known = facts[metric]
+        low, high = known["possible"]
         yield {
-            "metric": each.metric,
-            "control": _rounded(each.control),
-            "treated": _rounded(each.treated),
-            "low": _rounded(each.now.low),
-            "high": _rounded(each.now.high),
-            "odds": odds(log_e),
-            "facts": each.facts,
+            "metric": metric,
+            "control": _rounded(known["control"]["mean"]),
+            "treated": _rounded(known["treatment"]["mean"]),
+            "low": _rounded(low),
+            "high": _rounded(high),
+            "odds": odds(difference_evidence(known)),
+            "facts": known,
         }
 
 
-def _place(metric: str) -> tuple[int, str]:
-    """Return the place of a metric in a table: those that a canary is decided on come first."""
-    return _METRICS.index(metric) if metric in _METRICS else len(_METRICS), metric
+def _sessions(facts: _Facts) -> int:
+    comparison = facts.get(COMPARISON)
+    return 0 if comparison is None else sum(comparison[arm]["folded_sessions"] for arm in ("control", "treatment"))
 
 
 def _rounded(value: float | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else round(value, 4)
+    return None if value is None else round(value, 4)

@@ -304,8 +304,8 @@ def test_the_pool_has_as_many_connections_as_the_tasks_use(database_url: str, ca
     )
     with Database(database_url, application_name="tests", own_connections=0) as database:
         daemon = Daemon(settings, database)
-        assert database.max_connections == 3 + 8, (
-            "consumers, monitors of schema, history and clock, maintenance, metrics, recorder, learner, findings"
+        assert database.max_connections == 3 + 9, (
+            "consumers, monitors of schema, history and clock, maintenance, metrics, recorder, learner, experiments, findings"
         )
         with ExitStack() as all_at_once:  # opened beforehand: a wait for a connection is then one for another task's
             for _ in range(database.max_connections):
@@ -319,7 +319,7 @@ def test_the_pool_has_as_many_connections_as_the_tasks_use(database_url: str, ca
             statistics = database._pool.get_stats()
         finally:
             daemon.stop()
-        assert statistics["pool_max"] == 11
+        assert statistics["pool_max"] == 12
         assert statistics.get("requests_errors", 0) == 0
         assert "database_unavailable" not in caplog.text
 

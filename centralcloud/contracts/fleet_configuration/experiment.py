@@ -145,7 +145,7 @@ class ExperimentStage(Entry, frozen=True, kw_only=True):
         step: the place in the steps of the plan.
         share: of each treatment, 0 to 1/2.
         before: the share until this step, while sessions from that time may be open: they are not moved. None: none are.
-        since: when the step, or the status, began.
+        since: when the step, or the status, began; once `before` is gone, when the share did.
         began: when the experiment did.
         retries: how often it has begun again.
         reason: why it is there, in a few words.

@@ -103,6 +103,7 @@ _CHANGES: Final = {
 }
 
 _LEASES: Final = {
+    "experiments": "judges experiments",
     "findings": "looks for findings",
     "observation": "reads the numbers of the fleet",
     "fleet-minutes": "writes a row of the fleet each minute",

@@ -106,23 +106,28 @@ def test_a_mistake_is_one_line(run: Run, arguments: tuple[str, ...], message: st
 
 
 def facts(low: float, high: float, above: float, below: float, control: float, treated: float) -> dict[str, Any]:
+    arms = {"control": (9000, 9000 * control), "treatment": (9240, 9240 * treated)}
+    means = {arm: {"outcomes": count, "sum": total, "mean": total / count} for arm, (count, total) in arms.items()}
+    between = [low, high]
+    return {"interval": between, "possible": between, "alpha": 0.05, "log_above": above, "log_below": below, **means}
+
+
+def counts(requests: int, sessions: int, aborts: int) -> dict[str, Any]:
+    per_session = requests / sessions
     return {
-        "low": low, "high": high, "possible_low": low, "possible_high": high, "log_above": above, "log_below": below,
-        "control": {"outcomes": 9000, "sum": 9000 * control}, "treatment": {"outcomes": 9240, "sum": 9240 * treated},
+        "requests": requests, "sessions": sessions, "folded_sessions": sessions, "aborts": aborts,
+        "requests_per_session": per_session,
     }  # fmt: skip
 
 
-COMPARISON = {
-    "control": {"requests": 9000, "sessions": 2300, "folded_sessions": 2300, "aborts": 3},
-    "treatment": {"requests": 9240, "sessions": 2310, "folded_sessions": 2310, "aborts": 5},
-}
+COMPARISON = {"control": counts(9000, 2300, 3), "treatment": counts(9240, 2310, 5), "late_dropped": 7}
 
 
 def store(url: str, experiment: str, treatment: int, **metrics: dict[str, Any]) -> None:
     execute(
         url,
-        "INSERT INTO experiment_progress (experiment_id, folded_until, step, retries, state) "
-        "VALUES (%s, now(), 0, 0, '\\x01') ON CONFLICT DO NOTHING",
+        "INSERT INTO experiment_progress (experiment_id, began, folded_until, prompted_id, step, retries, state) "
+        "VALUES (%s, now(), now(), 0, 0, 0, '\\x01') ON CONFLICT DO NOTHING",
         (experiment,),
     )
     for metric, known in metrics.items():
@@ -145,13 +150,14 @@ def test_results_are_sentences_and_a_table(run: Run, database_url: str) -> None:
     )
     said = run("show", begun)
     for sentence in (
-        "running with 1.0% of the sessions for each treatment, step 1 of 4",
+        "running with 1.0% of the sessions, step 1 of 4",
         "no daemon has looked after it yet: gateways send every session to control",
         "b is better than control by 1.2 to 3.4 points of success (95%; 18,240 outcomes in 4,610 sessions); this holds "
         "however often you look",
-        "b is faster than control by 5.0 to 12.0%, each request capped at 10 s",
+        "latency: b is faster than control by 5.0 to 12.0%, each request capped at 10 s",
         "requests a session: 4.00 of b, 3.91 of control",
         "left out, as the client went away: 5 of b, 3 of control",
+        "too late to count: 7 records",
     ):
         assert sentence in said.replace("\n", " ")
     execute(database_url, "UPDATE experiment_heartbeat SET seen_at = now()")
@@ -169,16 +175,15 @@ def test_many_experiments_are_marked_by_the_share_that_may_be_wrong(run: Run, da
     assert [(each["name"], each["differs"]) for each in rows] == [("x0", True), ("x1", False), ("x2", False)]
     table = run("list", "--fdr", "0.1")
     assert "differs" in table.splitlines()[0]
-    assert "not decided; " in table
+    assert "not decided" in table
     assert "expected a share above 0 and below 1" in run("list", "--fdr", "1", fails=True)
 
 
 def test_a_roll_back_says_what_it_has_cost(run: Run, database_url: str) -> None:
     begun = json.loads(run("start", "--model", "b", "--json"))["experiment"]["id"]
     known = facts(-1, -0.1, -9.0, 6.0, 0.95, 0.6)
-    known["treatment"] = {"outcomes": 38, "sum": 25}
-    counts = {"control": {"requests": 900}, "treatment": {"requests": 38}}
-    store(database_url, begun, 0, success=known, comparison=counts)
+    known["treatment"] = {"outcomes": 38, "sum": 25.0, "mean": 25 / 38}
+    store(database_url, begun, 0, success=known, comparison=COMPARISON)
     change = (
         "SELECT centralcloud.set_experiment_stage(config_version, experiment_id, body -> 'stage' || "
         """'{"status": "rolledBack", "share": 0, "reason": "fewer successes"}', 'centralcloud', 'daemon', 'x') """

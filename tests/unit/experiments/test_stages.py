@@ -57,8 +57,9 @@ def test_a_step_has_two_phases_and_only_the_second_one_lets_it_move_up() -> None
     assert step(waiting, SAFE, at(9000), older=True) == first, "sessions from before it are open"
     settled = step(waiting, SAFE, at(9000))
     assert shown(settled) == ("running", 1, 0.05, None)
-    assert settled.since == at(600), "the dwell counts from the step"
-    assert shown(step(in_stage(settled), SAFE, at(9001))) == ("running", 2, 0.25, 0.05)
+    assert settled.since == at(9000)
+    assert step(in_stage(settled), SAFE, at(9599)) == settled, "the dwell counts from the share, not from the step"
+    assert shown(step(in_stage(settled), SAFE, at(9600))) == ("running", 2, 0.25, 0.05)
 
 
 def test_it_is_not_promoted_in_the_middle_of_a_step() -> None:
