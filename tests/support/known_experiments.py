@@ -96,7 +96,8 @@ def begun(hours_ago: float, **asked: Any) -> Experiment:
     """Return an experiment that began some hours ago; its stage began an hour after that, at the latest now."""
     now = datetime.now(UTC)
     began = now - timedelta(hours=hours_ago)
-    stage = {"began": began, "since": min(now, began + timedelta(hours=1)), **asked.pop("stage", {})}
+    since = min(now, began + timedelta(hours=1))
+    stage = {"began": began, "since": since, "by_hand": False, **asked.pop("stage", {})}
     token = asked.pop("token", None)
     experiment = an_experiment(stage=stage, **asked)
     return experiment if token is None else replace(experiment, id=f"{experiment.id[:-6]}{token}", salt=token * 3)
