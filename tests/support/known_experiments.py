@@ -22,7 +22,7 @@ _AUTHOR = Author(who="ann", via="cli", source="host", reason="a trial")
 
 
 class Known(NamedTuple):
-    """What is known about a treatment.
+    """The knowledge of a treatment.
 
     Attributes:
         control, treatment: outcomes and successes.

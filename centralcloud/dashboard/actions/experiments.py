@@ -124,7 +124,7 @@ class PauseAction(_StageAction):
     def then(self, _experiment: Experiment, _after: Experiment) -> Sequence[str]:
         return (
             f"Every session goes to {CONTROL}, those that are open, too, until it is resumed by hand.",
-            "What was learned so far is kept.",
+            "The evidence so far is kept.",
         )
 
     def undo(self, after: Experiment) -> tuple[str, str]:

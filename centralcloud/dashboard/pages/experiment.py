@@ -108,7 +108,7 @@ class Stage(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """What is known about a metric. `odds`: that there is any difference."""
+    """The knowledge of a metric, in words. `odds`: that there is any difference."""
 
     title: str
     badge: tuple[State, str]

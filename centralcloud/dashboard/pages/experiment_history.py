@@ -13,7 +13,7 @@ from centralcloud.experiments.results import Verdict
 _MOST_EVENTS: Final = 100
 _DAEMON: Final = "daemon"
 _BY_EVIDENCE: Final = "by the evidence"
-#: What an operator has done, by the status after it.
+#: The change that an operator has made, by the status after it.
 _DONE: Final = {"paused": "was paused", "stopped": "was stopped", "promoted": "was promoted"}
 
 

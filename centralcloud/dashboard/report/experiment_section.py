@@ -19,7 +19,7 @@ def experiment_section(experiments: tuple[ReportedExperiment, ...], zone: tzinfo
     notes = ["The intervals are those of now, and hold however often they are looked at."]
     if len(experiments) > _MOST:
         notes.insert(0, f"{counted(len(experiments) - _MOST, 'more experiment')}: --json has them.")
-    return Section("experiments", "What did experiments find?", sentences, None, notes)
+    return Section("experiments", "Did experiments find a difference?", sentences, None, notes)
 
 
 def _sentence(experiment: ReportedExperiment, zone: tzinfo) -> str:

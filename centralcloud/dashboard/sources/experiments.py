@@ -49,7 +49,7 @@ class ExperimentChange(NamedTuple):
 
 
 class ExperimentPast(NamedTuple):
-    """What has happened to an experiment: its verdicts, oldest first, and its changes, newest first."""
+    """The past of an experiment: its verdicts, oldest first, and its changes, newest first."""
 
     verdicts: tuple[Verdict, ...]
     changes: tuple[ExperimentChange, ...]
@@ -76,7 +76,7 @@ def _past(connection: psycopg.Connection[Any], experiment: str) -> ExperimentPas
 
 
 EXPERIMENTS: Final = Source("experiments", Tier.QUARTER, read_configured)
-#: What is known about all treatments: seven small rows each.
+#: The results of all treatments: seven small rows each.
 RESULTS: Final = Source("experiment_results", Tier.QUARTER, _results)
 #: The newest verdict on each experiment and treatment, and all of the last day, newest first.
 VERDICTS: Final = Source(

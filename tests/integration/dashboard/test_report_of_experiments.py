@@ -38,7 +38,7 @@ def test_each_experiment_of_the_time_is_a_sentence_and_others_are_left_out(
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("TZ", "UTC")
     text = " ".join(report().stdout.split())
-    assert "What did experiments find?" in text
+    assert "Did experiments find a difference?" in text
     assert "try gpt-x (canary) runs with 5% of the sessions, since" in text
     assert (
         "gpt-x is better than control by 1.2 to 3.4 points of success (95%; 18,240 outcomes in 4,560 sessions); this "
@@ -49,7 +49,7 @@ def test_each_experiment_of_the_time_is_a_sentence_and_others_are_left_out(
     assert "about 11 requests failed for it." in text
     assert f"{gone.id} (experiment) was promoted: better, and was removed since" in text
     assert "of old" not in text
-    assert "What did experiments find?" in report("--html", "-").stdout
+    assert "Did experiments find a difference?" in report("--html", "-").stdout
     found = {each["name"]: each for each in json.loads(report("--json").stdout)["experiments"]}
     assert found["a dud"]["treatments"][0]["extra_failures"] == 11
     past = json.loads(report("--json", "--since", "50d", "--until", "30d").stdout)["experiments"]
