@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeAlias
 
+from centralcloud.contracts.errors import quote
 from centralcloud.contracts.experiment_changes import check_removable
 from centralcloud.contracts.fleet_configuration import (
     Change,
@@ -25,7 +26,14 @@ from centralcloud.runtime.configuration.experiments import (
     read_experiments_ever,
     read_traffic,
 )
-from centralcloud.runtime.configuration.writing import Author, Current, change_configuration, read_whole, rights
+from centralcloud.runtime.configuration.writing import (
+    Author,
+    ConfigurationConflictError,
+    Current,
+    change_configuration,
+    read_whole,
+    rights,
+)
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.store.operator_actions import Operator
 
@@ -96,11 +104,14 @@ def start(
     return Started(begun.experiment, written.configuration.version, tuple(notes))
 
 
-def change(database: Database, name: str, to: StageChange, operator: Operator) -> Changed:
+def change(
+    database: Database, name: str, to: StageChange, operator: Operator, *, expected_version: int | None = None
+) -> Changed:
     """Change the stage of an experiment: pause, resume, stop or promote it.
 
     Args:
         name: its id, or its name where only one has it.
+        expected_version: in which it changed last, as the operator has seen it; None: whichever it is now.
 
     Raises:
         UnknownExperimentError: there is no such experiment.
@@ -109,6 +120,10 @@ def change(database: Database, name: str, to: StageChange, operator: Operator) -
     """
     with rights("change an experiment", "centralcloud_operator"), database.transaction() as connection:
         found = find_experiment(connection, name)
+        if expected_version not in (None, found.version):
+            raise ConfigurationConflictError(
+                f"the experiment {quote(found.experiment.id)} has changed since it was read"
+            )
         after = to(found.experiment, datetime.now(UTC), operator.reason)
         return Changed(after, change_stage(connection, after, found.version, author_of(operator)))
 

@@ -35,8 +35,8 @@ def report(
     """Show the review of a week, or write it as a page.
 
     It says where requests went, with success, times and costs; incidents and what they cost; what learning changed and what
-    that was worth; budgets, recommendations. The time begins and ends at full hours (UTC); the hour that runs ends now. It
-    reads in one transaction, and needs only the rights of centralcloud_dashboard.
+    that was worth; what experiments found; budgets, recommendations. The time begins and ends at full hours (UTC); the hour
+    that runs ends now. It reads in one transaction, and needs only the rights of centralcloud_dashboard.
     """
     if html is not None and json_output:
         raise SettingsError("found --html and --json, expected one of them")

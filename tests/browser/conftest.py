@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from support.browsers import FLAGS, Site, Visit, start_dashboard
-from support.dashboard_life import fill_with_a_day, fill_with_many, fill_with_requests
+from support.dashboard_life import HOSTILE, fill_with_a_day, fill_with_many, fill_with_requests
+from support.known_experiments import fill_with_experiments
 from support.programs import Program, programs_in
 from support.repository import REPOSITORY
 from support.servers import new_database
@@ -63,6 +64,7 @@ def day_url(
     with new_database(server, template) as url:
         fill_with_a_day(url)
         fill_with_requests(url, tmp_path_factory.mktemp("gateway"), running_upstream, session_start)
+        fill_with_experiments(url)
         yield url
 
 
@@ -84,6 +86,7 @@ def crowded(server: str, template: str, session_start: Callable[..., Program]) -
     """The dashboard of a hundred models and a thousand instances, some under hostile names."""
     with new_database(server, template) as url:
         fill_with_many(url)
+        fill_with_experiments(url, name=HOSTILE[0] + "m" * 150, model=HOSTILE[3])
         yield start_dashboard(session_start, url)
 
 

@@ -7,6 +7,7 @@ import pytest
 from support.browsers import Site, Visit, start_dashboard, wait_for_state
 from support.dashboard_life import fill_with_a_day
 from support.fleet import a_fleet
+from support.known_experiments import BETTER, begun, configure, store_known
 from support.programs import Program
 from support.servers import execute
 
@@ -69,6 +70,23 @@ def test_a_pin_is_made_by_keyboard_shown_and_taken_back(acting: Site, visit: Vis
     assert execute(acting.database_url, pins, (model, complexity)) == []
     page.goto(f"{acting.url}/activity")
     assert "a test in a browser" in page.inner_text("main")
+
+
+def test_an_experiment_is_paused_from_its_page_and_others_see_it(acting: Site, visit: Visit, operator: Any) -> None:
+    found = begun(5, name="paused in a browser", treatments=[{"model": "ember-reason"}])
+    configure(acting.database_url, found)
+    store_known(acting.database_url, found, BETTER)
+    other = visit.open(f"{acting.url}/experiments")
+    other.wait_for_selector("text=paused in a browser", timeout=20_000)
+    page = visit.open(f"{acting.url}/experiment/{found.id}", context=operator)
+    assert "ember-reason is better than control by 1.2 to 3.4 points of success" in page.inner_text("main")
+    assert page.locator(".differences svg:visible").count() == 1
+    page.click("a:text-is('Pause')")
+    page.fill("#reason", "from a browser")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/experiment/*")
+    assert "is paused: every session goes to control" in page.inner_text("main")
+    other.wait_for_selector("text=paused by hand", timeout=5000)
 
 
 def test_another_viewer_sees_a_freeze_at_once(acting: Site, visit: Visit, operator: Any) -> None:

@@ -8,6 +8,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from centralcloud.dashboard.pages.registry import PAGES
+from centralcloud.dashboard.web.paths import Paths
 from support.programs import Program
 from support.waiting import eventually
 
@@ -49,11 +50,11 @@ class Site:
 
     def paths(self) -> list[str]:
         """Return an address of every page: of those that are not in the navigation, one that another page links to."""
-        found = {page.path: page.path for page in PAGES if page.in_navigation}
+        found, paths = {page.path: page.path for page in PAGES if page.in_navigation}, Paths(PAGES)
         links = [link.replace("&amp;", "&") for path in list(found) for link in _HREF.findall(self.html(path))]
         for page in PAGES:
             if not page.in_navigation:
-                linked = (link for link in links if link.split("?")[0] == page.path)
+                linked = (link for link in links if (it := paths.find(link.split("?")[0])) and it.page is page)
                 if (address := next(linked, None)) is not None:
                     found[page.path] = address
         return list(found.values())

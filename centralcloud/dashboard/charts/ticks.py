@@ -46,6 +46,26 @@ def rate_ticks(rates: Sequence[float], most: int = 5) -> list[float]:
     return [_exact(round(1 / step) - index, step) for index in range(count, -1, -1)]
 
 
+def signed_ticks(values: Sequence[float], most: int = 5) -> list[float]:
+    """Return round numbers from at or below the smallest value to at or above the largest one, with 0 among them.
+
+    Args:
+        values: differences, in parts of 1; without any the axis is from -1% to 1%.
+        most: number of ticks at most, 3 or more.
+    """
+    low, high = min([*values, 0.0]), max([*values, 0.0])
+    if low == high:
+        low, high = -0.01, 0.01
+    low, high = max(low, -_LARGEST_AMOUNT), min(high, _LARGEST_AMOUNT)
+    magnitude = 10.0 ** math.floor(math.log10(max(high - low, _SMALLEST_AMOUNT)))
+    steps = [factor * part for part in (magnitude / 10, magnitude) for factor in (1, 2, 2.5, 5)]
+    for step in steps:
+        first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+        if last - first < most:
+            break
+    return [_exact(index, step) for index in range(first, last + 1)]
+
+
 def magnitude_ticks(low: float, high: float, most: int) -> list[float]:
     """Return powers of ten from `low` to `high`, which are powers of ten: all of them, or each second, third and so on."""
     first, last = round(math.log10(low)), round(math.log10(high))

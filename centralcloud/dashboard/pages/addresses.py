@@ -55,3 +55,8 @@ def action_url(name: str, **subject: str) -> str:
 def request_url(request_id: str) -> str:
     """Return the address of a request's page."""
     return f"/request/{quote(request_id, safe='')}"
+
+
+def experiment_url(experiment_id: str) -> str:
+    """Return the address of an experiment's page."""
+    return f"/experiment/{quote(experiment_id, safe='')}"

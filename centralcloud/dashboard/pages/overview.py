@@ -14,9 +14,11 @@ from centralcloud.dashboard.costs import unknown_share
 from centralcloud.dashboard.pages.addresses import COMPLEXITIES, finding_url, instance_url, pair_url
 from centralcloud.dashboard.pages.leaders import avoided_pairs, leader_now
 from centralcloud.dashboard.pages.reuse import reused
+from centralcloud.dashboard.pages.running_experiments import RunningExperiment, running_experiments
 from centralcloud.dashboard.pages.verdict import Evidence, Signal, Verdict, as_far_as_known, judge, success_rate
 from centralcloud.dashboard.pages.words import SMALL_SHARE
 from centralcloud.dashboard.sources.control import CONTROL
+from centralcloud.dashboard.sources.experiments import EXPERIMENTS
 from centralcloud.dashboard.sources.findings import OPEN_FINDINGS, Finding
 from centralcloud.dashboard.sources.fleet import FLEET, FleetState
 from centralcloud.dashboard.sources.minutes import MINUTES, FleetMinute, ingest_rates
@@ -33,6 +35,7 @@ from centralcloud.runtime.wording import age, counted, percent
 MOST_MODELS: Final = 24
 #: Values of a sparkline.
 _POINTS: Final = 24
+_MOST_EXPERIMENTS: Final = 3
 _LETTERS_URL: Final = "/fleet#dead-letters"
 _BANDS: Final = (2.0, 3.0, 3.5, 4.0, 4.5)
 
@@ -100,13 +103,20 @@ class Avoided(NamedTuple):
 
 
 class Attention(NamedTuple):
-    """The list of things that need a look. `minor`: open findings that concern little traffic, of no avoided pair."""
+    """The list of things that need a look, and the experiments.
+
+    Attributes:
+        minor: open findings that concern little traffic, of no avoided pair.
+        experiments: those that run, are paused, or were decided within a day; `more_experiments`: those not shown.
+    """
 
     signals: tuple[Signal, ...]
     more: int
     avoided: Avoided | None
     minor: int
     behind: tuple[str, int, int, str] | None
+    experiments: tuple[RunningExperiment, ...] = ()
+    more_experiments: int = 0
 
 
 class Shares(NamedTuple):
@@ -137,7 +147,9 @@ async def build(context: PageContext) -> Models:
         "verdict": verdict,
         "kpis": kpis(fleet, queue, minutes, traffic, context.of(MONEY)),
         "matrix": matrix(pairs, changes, traffic, context.query, context.now),
-        "attention": attention(verdict, findings, fleet, pairs, traffic),
+        "attention": attention(
+            verdict, findings, fleet, pairs, traffic, running_experiments(context.of(EXPERIMENTS), context.now)
+        ),
         "shares": shares(traffic, context.query.get("complexity"), context.now, context.zone),
     }
 
@@ -322,8 +334,9 @@ def attention(
     fleet: FleetState,
     pairs: Sequence[PairScore] = (),
     traffic: Sequence[PairTraffic] = (),
+    experiments: Sequence[RunningExperiment] = (),
 ) -> Attention:
-    """Return what needs a look, and what is known and already avoided."""
+    """Return what needs a look, what is known and already avoided, and the experiments."""
     weak = avoided_pairs(pairs, traffic)
     urls = [pair_url(each.model, each.complexity) for each, _ in weak]
     avoided = None
@@ -341,7 +354,16 @@ def attention(
         url = instance_url(fleet.furthest_behind)
         behind = (fleet.furthest_behind, fleet.versions_behind or 0, fleet.behind, url)
     most = 6
-    return Attention(verdict.signals[:most], max(0, len(verdict.signals) - most), avoided, minor, behind)
+    shown = tuple(experiments[:_MOST_EXPERIMENTS])
+    return Attention(
+        verdict.signals[:most],
+        max(0, len(verdict.signals) - most),
+        avoided,
+        minor,
+        behind,
+        shown,
+        len(experiments) - len(shown),
+    )
 
 
 @reused
@@ -375,7 +397,7 @@ PAGE: Final = Page(
     path="/",
     name="overview",
     title="Overview",
-    sources=(FLEET, QUEUE, CONTROL, OPEN_FINDINGS, TRAFFIC, MINUTES, PAIRS, CHANGES, MONEY),
+    sources=(FLEET, QUEUE, CONTROL, OPEN_FINDINGS, TRAFFIC, MINUTES, PAIRS, CHANGES, MONEY, EXPERIMENTS),
     build=build,
     parameters=("complexity", "models", "model"),
 )

@@ -4,6 +4,8 @@ from typing import Final
 
 from centralcloud.dashboard.pages import (
     activity,
+    experiment,
+    experiments,
     fleet,
     gateway,
     incidents,
@@ -23,5 +25,7 @@ PAGES: Final = (
     money.PAGE,
     gateway.PAGE,
     request.PAGE,
+    experiments.PAGE,
+    experiment.PAGE,
     activity.PAGE,
 )

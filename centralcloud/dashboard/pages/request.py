@@ -1,11 +1,11 @@
 """One request, explained from its task to what was learned from it."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from centralcloud.dashboard.pages.addresses import pair_url
+from centralcloud.dashboard.pages.addresses import experiment_url, pair_url
 from centralcloud.dashboard.pages.attempts import Attempt, attempts_of
 from centralcloud.dashboard.pages.request_plan import (
     PlanView,
@@ -16,6 +16,7 @@ from centralcloud.dashboard.pages.request_plan import (
 )
 from centralcloud.dashboard.pages.request_words import FAILED_CHECK, source_words
 from centralcloud.dashboard.pages.shadow import Shadow, shadows_of
+from centralcloud.dashboard.sources.experiments import EXPERIMENTS
 from centralcloud.dashboard.sources.request import REQUEST, FoundRequest, RequestRecord
 from centralcloud.dashboard.web import formats
 from centralcloud.dashboard.web.page import Models, Page, PageContext, PageError
@@ -37,7 +38,11 @@ class Heading(NamedTuple):
 
 
 class Task(NamedTuple):
-    """The task, and where its type and complexity come from, in words."""
+    """The task, and where its type and complexity come from, in words.
+
+    Attributes:
+        experiment_url: its page; None: it is not one of the configuration, or not any more.
+    """
 
     complexity: str
     of_10: int | None
@@ -48,6 +53,7 @@ class Task(NamedTuple):
     classifier: str | None
     confidence: float | None
     experiment: str | None
+    experiment_url: str | None
     arm: str | None
 
 
@@ -100,7 +106,8 @@ async def build(context: PageContext) -> Models:
     called: dict[tuple[str, str], int] = {}
     for each in attempts:
         called.setdefault((planned_name(each.model), planned_name(each.provider)), each.number)
-    task = task_view(found.records, plan)
+    known = context.of(EXPERIMENTS)
+    task = task_view(found.records, plan, {each.experiment.id for each in known.configured} if known else set())
     began = began_at(request_id) or (attempts[0].began if attempts else found.plan.created_at if found.plan else None)
     chosen = Chosen(
         rule=_first(found.records, "rule"),
@@ -127,12 +134,15 @@ def began_at(request_id: str) -> datetime | None:
     return datetime.fromtimestamp((value.int >> 80) / 1000, UTC)
 
 
-def task_view(records: Sequence[RequestRecord], plan: dict[str, Any]) -> Task:
-    """Return the task of a request."""
+def task_view(
+    records: Sequence[RequestRecord], plan: dict[str, Any], experiments: Collection[str] = frozenset()
+) -> Task:
+    """Return the task of a request. `experiments`: the ids of those that have a page."""
     planned = task_of(plan)
     sources = planned.get("from")
     type_from, level_from = sources if isinstance(sources, list) and len(sources) == 2 else (None, None)
     confidence = planned.get("confidence")
+    experiment = _first(records, "experiment")
     return Task(
         complexity=records[0].complexity if records else str(planned.get("level") or "unknown"),
         of_10=_first(records, "complexity_of_10"),
@@ -142,7 +152,8 @@ def task_view(records: Sequence[RequestRecord], plan: dict[str, Any]) -> Task:
         agent_type=_first(records, "agent_type"),
         classifier=_first(records, "classifier"),
         confidence=confidence if isinstance(confidence, float) else None,
-        experiment=_first(records, "experiment"),
+        experiment=experiment,
+        experiment_url=experiment_url(experiment) if experiment in experiments else None,
         arm=_first(records, "arm"),
     )
 
@@ -301,7 +312,7 @@ PAGE: Final = Page(
     path="/request/{request_id}",
     name="request",
     title="Request",
-    sources=(),
+    sources=(EXPERIMENTS,),
     build=build,
     in_navigation=False,
     under="gateway",

@@ -13,7 +13,8 @@ from centralcloud.dashboard.charts import columns, frontier
 from centralcloud.dashboard.costs import cost_panel
 from centralcloud.dashboard.report.reading import Report
 from centralcloud.dashboard.report.recommendations import leaders_of
-from centralcloud.dashboard.report.sections import heading, moment, sections
+from centralcloud.dashboard.report.section import moment
+from centralcloud.dashboard.report.sections import heading, sections
 from centralcloud.dashboard.sources.money import DAY
 from centralcloud.dashboard.spend import History, days_of, hours_of
 

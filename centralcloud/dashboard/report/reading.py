@@ -9,6 +9,7 @@ import psycopg
 
 from centralcloud.contracts import COMPLEXITIES
 from centralcloud.dashboard.costs import unknown_share
+from centralcloud.dashboard.report.experiments import ReportedExperiment, read_reported
 from centralcloud.dashboard.report.worth import Weighed, Worth, highest, worth_of
 from centralcloud.dashboard.sources.findings import Finding
 from centralcloud.dashboard.sources.money import HOUR, MoneyReader, PairMoney, SpendHour
@@ -138,6 +139,7 @@ class Report(NamedTuple):
         first_hour: the first hour of the fleet with a record; None: no decision has ever arrived.
         before: of the time of the same length before; None: the fleet is younger.
         hours, pairs: spend and outcomes.
+        experiments: those that ran or were decided.
         scored: pairs that have a score at the end of the time.
     """
 
@@ -154,6 +156,7 @@ class Report(NamedTuple):
     budgets: tuple[Budget, ...]
     silent: tuple[SilentInstance, ...]
     scored: tuple[tuple[str, str], ...]
+    experiments: tuple[ReportedExperiment, ...]
 
 
 class _Outcomes(NamedTuple):
@@ -205,6 +208,7 @@ def read_report(connection: psycopg.Connection[Any], since: datetime, until: dat
         tuple(_LIST_BUDGETS.all(connection, time)),
         tuple(_LIST_SILENT_INSTANCES.all(connection, {**time, "least": _LEAST_SILENT})),
         tuple((each.model, each.complexity) for each in _scores_at(connection, until)),
+        read_reported(connection, since, until),
     )
 
 

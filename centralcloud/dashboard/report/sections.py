@@ -1,12 +1,13 @@
 """The words of a report: sections with sentences and tables, which the terminal and the HTML page share. Pure."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from collections.abc import Iterator
+from datetime import tzinfo
 
 from centralcloud.dashboard.pages.words import finding_title
+from centralcloud.dashboard.report.experiment_section import experiment_section
 from centralcloud.dashboard.report.reading import MOST_WEIGHED, Incident, LeaderChange, Report, Totals
 from centralcloud.dashboard.report.recommendations import leaders_of, recommendations
+from centralcloud.dashboard.report.section import Section, Table, moment
 from centralcloud.dashboard.report.worth import Worth
 from centralcloud.dashboard.web.formats import number, percent, score, signed_percent, usd, usd_of_nano
 from centralcloud.runtime.comparison import cost_of_success, success_rate
@@ -14,27 +15,6 @@ from centralcloud.runtime.wording import age, counted, decimals
 
 _MOST_ROWS = 40
 _NONE = "–"
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of texts. `numbers`: titles of the columns that are numbers; `wide`: the column with sentences."""
-
-    titles: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    numbers: Sequence[str] = ()
-    wide: str | None = None
-
-
-@dataclass(frozen=True)
-class Section:
-    """A section of the report. `name`: of the chart that belongs to it on the HTML page."""
-
-    name: str
-    title: str
-    sentences: Sequence[str]
-    table: Table | None = None
-    notes: Sequence[str] = ()
 
 
 def heading(report: Report, zone: tzinfo) -> str:
@@ -61,6 +41,7 @@ def sections(report: Report, zone: tzinfo) -> tuple[Section, ...]:
             _incidents(report, zone),
             _learning(report, zone),
             _worth(report),
+            experiment_section(report.experiments, zone),
             _budgets(report, zone),
             _recommendations(report),
         )
@@ -305,8 +286,3 @@ def _signed(value: float) -> str:
 
 def _milliseconds(value: float | None) -> str:
     return _NONE if value is None else f"{value:,.0f} ms"
-
-
-def moment(at: datetime, zone: tzinfo) -> str:
-    """Return a moment in a zone: "28 Nov 14:05"."""
-    return f"{at.astimezone(zone):%d %b %H:%M}"

@@ -5,7 +5,8 @@ from datetime import tzinfo
 from typing import Final
 
 from centralcloud.dashboard.report.reading import Report
-from centralcloud.dashboard.report.sections import Section, Table, heading, sections
+from centralcloud.dashboard.report.section import Section, Table
+from centralcloud.dashboard.report.sections import heading, sections
 from centralcloud.runtime.terminal.table_layout import table_lines, text_width, wrap
 from centralcloud.runtime.wording import printable
 

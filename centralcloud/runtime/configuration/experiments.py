@@ -71,6 +71,21 @@ def read_experiments(connection: psycopg.Connection[Any]) -> list[ConfiguredExpe
     ]
 
 
+def read_usable_experiments(
+    connection: psycopg.Connection[Any],
+) -> tuple[list[ConfiguredExperiment], list[str]]:
+    """Return the experiments that this version can read, by id, and for each other one a line that says why not."""
+    usable, problems = [], []
+    for row in _CURRENT_EXPERIMENTS.all(connection):
+        try:
+            experiment = parse_experiment(row.body, entry_path("experiment", row.id))
+        except ContractError as error:
+            problems.append(str(error))
+        else:
+            usable.append(ConfiguredExperiment(experiment, row.version))
+    return usable, problems
+
+
 def find_experiment(connection: psycopg.Connection[Any], name: str) -> ConfiguredExperiment:
     """Return an experiment by its id, or by its name where only one has it.
 

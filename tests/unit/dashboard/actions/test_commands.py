@@ -50,6 +50,12 @@ PAIR = {"model": "gpt-4o", "complexity": "complex"}
         ("discard", {"field": "message"}, "dead-letters discard", {"field": "message", "everything": False}),
         ("model-status", {"model": HOSTILE, "status": "inactive"}, "configuration set-status",
          {"model": HOSTILE, "status": "inactive"}),
+        ("pause-experiment", {"experiment": "try-b"}, "experiments pause", {"experiment": "try-b"}),
+        ("resume-experiment", {"experiment": HOSTILE}, "experiments resume", {"experiment": HOSTILE}),
+        ("stop-experiment", {"experiment": "try-b"}, "experiments stop", {"experiment": "try-b"}),
+        ("promote-experiment", {"experiment": "try-b", "treatment": HOSTILE}, "experiments promote",
+         {"experiment": "try-b", "treatment": HOSTILE}),
+        ("promote-experiment", {"experiment": "try-b"}, "experiments promote", {"treatment": None}),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("reason", ["why not", HOSTILE, ""])
@@ -64,4 +70,5 @@ def test_each_action_has_a_command_that_is_valid(
 
 def test_every_action_is_in_these_examples() -> None:
     examples = {"pin", "unpin", "rollback", "freeze", "unfreeze", "replay", "discard", "model-status"}
+    examples |= {f"{each}-experiment" for each in ("pause", "resume", "stop", "promote")}
     assert examples == ACTIONS.keys()

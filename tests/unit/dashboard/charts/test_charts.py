@@ -27,6 +27,24 @@ def test_an_estimate_of_few_outcomes_has_a_hollow_dot_and_the_leader_the_accent(
     assert texts(wide)[-4:] == ["b", "98.0%", "a", "90.0%"]
 
 
+def test_a_difference_is_drawn_against_zero_and_an_end_that_is_not_known_has_an_arrow() -> None:
+    found = [
+        charts.Difference("a", 0.01, 0.03, "better"),
+        charts.Difference("b", None, 0.02),
+        charts.Difference("c", None, None),
+    ]
+    markup = charts.differences([charts.Measure("Points", found, limit=-0.02)], label="a is better")
+    wide = drawing(markup, "wide")
+    assert [text for text in texts(wide) if text[:1] in "+−0"] == ["−2", "0", "+2", "+4", "+1 to +3"]
+    assert len(of_class(wide, "path", "zero")) == len(of_class(wide, "path", "limit")) == 1
+    assert [each.get("class") for each in of_class(wide, "path", "range")] == ["range better", "range open"]
+    ends = [len(points(each.get("d") or "")) for each in of_class(wide, "path", "end")]
+    assert ends == [2, 2, 3, 2], "an arrow has three points"
+    assert rows(markup) == [["Points", "a", "+1", "+3"], ["Points", "b", "–", "+2"], ["Points", "c", "–", "–"]]
+    assert "at most +2" in texts(wide)
+    assert "not known yet" in texts(wide)
+
+
 def test_panels_share_one_axis() -> None:
     panels = [
         charts.Panel(name, [charts.Interval("m", low + 0.02, low, low + 0.03, 200)])

@@ -53,6 +53,32 @@ def test_intervals_keep_the_rules(found: list[charts.Interval], title: str, pane
 @any_data
 @given(
     st.lists(
+        st.builds(
+            charts.Difference,
+            names,
+            numbers_of_any_kind,
+            numbers_of_any_kind,
+            st.sampled_from(["better", "worse", "open", "unknown"]),
+        ),
+        max_size=60,
+    ),
+    names,
+    st.sampled_from(["", "%"]),
+    numbers_of_any_kind,
+    st.integers(0, 4),
+)
+def test_differences_keep_the_rules(
+    found: list[charts.Difference], title: str, unit: str, limit: float | None, panels: int
+) -> None:
+    markup = charts.differences([charts.Measure(title, found, unit, limit)] * panels, label=title)
+    check(markup)
+    shown = [[visible(title), visible(row.name)] for row in found]
+    assert [row[:2] for row in rows(markup)] == shown * panels
+
+
+@any_data
+@given(
+    st.lists(
         st.builds(charts.Step, moments, numbers_of_any_kind, numbers_of_any_kind, numbers_of_any_kind), max_size=400
     ),
     st.lists(

@@ -19,13 +19,16 @@ from centralcloud.dashboard.charts import (
     Column,
     CostPanel,
     CostPoint,
+    Difference,
     Interval,
     Lane,
     Mark,
+    Measure,
     Panel,
     Part,
     Step,
     columns,
+    differences,
     frontier,
     intervals,
     parts,
@@ -69,6 +72,22 @@ CHARTS: dict[str, Callable[[], Markup]] = {
             )
         ],
         label="ember-reason leads",
+    ),
+    "differences": lambda: differences(
+        [
+            Measure(
+                "Points",
+                [
+                    Difference("Success", 0.012, 0.034, "better"),
+                    Difference("<b>", -0.03, None, "open"),
+                    Difference("Arrived", None, None, "unknown"),
+                    Difference("Moved", 0.02, 0.01),
+                ],
+                limit=-0.02,
+            ),
+            Measure("Time", [Difference("Time", 0.1, 0.3, "worse")], "%", 0.25),
+        ],
+        label="better by 1.2 to 3.4 points",
     ),
     "traffic_share": lambda: traffic_share(
         [ago(hours) for hours in (30, 20, 10)],
