@@ -166,7 +166,8 @@ class Daemon:
         return [self._learner(), self._experiments(), self._finding_detector(), *self._alert_sender()]
 
     def _experiments(self) -> BackgroundTask:
-        return ExperimentTask(self._database, after_round=self._publish_promoted)
+        interval = self._settings.experiments_interval_seconds
+        return ExperimentTask(self._database, interval_seconds=interval, after_round=self._publish_promoted)
 
     def _publish_promoted(self) -> None:
         with self._database.transaction() as connection:

@@ -189,6 +189,7 @@ class Settings(ProgramSettings, FleetSettings):
     learn_interval_seconds: float = Field(default=60.0, ge=0.1, le=86_400)
     learn_schedule: str | None = None
     learn_after_outcomes: int = Field(default=50, ge=0, le=1_000_000)
+    experiments_interval_seconds: float = Field(default=5.0, ge=0.1, le=30)
     table_metrics_interval_seconds: float = Field(default=15.0, ge=0.1, le=3600)
     maintenance_interval_seconds: float = Field(default=3600.0, ge=1, le=86_400)
     maintenance_schedule: str | None = None

@@ -60,9 +60,9 @@ _GRANTS_ADVICE: Final = "grant them: `centralcloud grants` prints the statements
 #: The functions that only a gateway calls, as ``grant_gateway.sql`` of centralcloud grants them.
 _GATEWAY_FUNCTIONS: Final = (
     "claim_target_leases", "configuration_since", "current_spend", "current_target_health", "exchange_spend",
-    "explain_request", "recent_requests", "report_feedback", "report_model_health", "report_target_health",
-    "submit_feedback", "task_classifier_in_use", "task_classifier_model", "usage_by_complexity", "usage_escalations",
-    "usage_totals", "usage_until",
+    "experiment_report", "explain_request", "recent_requests", "report_feedback", "report_model_health",
+    "report_target_health", "submit_feedback", "task_classifier_in_use", "task_classifier_model", "usage_by_complexity",
+    "usage_escalations", "usage_totals", "usage_until",
 )  # fmt: skip
 _OLD_FILE_SECONDS: Final = 86_400.0
 _FULL_SPOOL: Final = 0.8

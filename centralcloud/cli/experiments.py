@@ -322,9 +322,9 @@ def _print_started(experiment: Experiment, notes: list[str], *, dry_run: bool, v
     )
     if experiment.kind == "canary":
         steps = ", ".join(percent(each) for each in plan.steps)
-        needs = "better in something" if plan.require_better else "no worse"
+        better = ", and better in success, time or cost" if plan.require_better else ""
         print_text(
-            f"steps {steps}; promoted when proven {needs}, by a margin of {100 * plan.margin:g} points of success"
+            f"steps {steps}; promoted when its success is proven not to be lower by {100 * plan.margin:g} points{better}"
         )
     for note in notes:
         print_text(note)

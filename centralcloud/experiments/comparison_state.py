@@ -23,7 +23,7 @@ _KINDS: Final[Sequence[Metric]] = (SUCCESS, CAPPED, CAPPED, Metric(), Metric(), 
 #: Those that a canary decides on.
 OF_CANARY: Final = 3
 STRATA: Final = 3
-#: What is counted by arm, for people: requests, sessions that began, sessions folded, aborts by the client, requests without
+#: Counts by arm, for people: requests, sessions that began, sessions folded, aborts by the client, requests without
 #: an outcome in time, and requests whose feedback is awaited for longer than outcomes are.
 COUNTED: Final = ("requests", "sessions", "folded_sessions", "aborts", "missing", "feedback_cut")
 #: Classes of response times, of which each is 1/4 longer than the one before: from below 1 ms to above 20 min.

@@ -100,7 +100,7 @@ class EProcess:
         of_all = [sessions.sums.sum(axis=-1), sessions.squares, sessions.counts.sum(axis=-1)]
         totals = running(self.totals, np.stack(of_all, axis=-1))
         above, below = self._gains(sessions, means[:-1], totals[:-1])
-        self.above, self.below = running(self.above, above)[-1], running(self.below, below)[-1]
+        self.above, self.below = added(self.above, above), added(self.below, below)
         self.means, self.totals = means[-1], totals[-1]
 
     def parts(self) -> list[Floats]:
@@ -160,6 +160,12 @@ def running(start: Floats, steps: Floats) -> Floats:
     """Return (T + 1, ...) the sums after each step, added in their order: the bits do not depend on how it is divided."""
     sums: Floats = np.add.accumulate(np.concatenate([start[None], steps]), axis=0)
     return sums
+
+
+def added(start: Floats, steps: Floats) -> Floats:
+    """Return the last of these sums: the same bits, without the others."""
+    total: Floats = np.add.reduce(np.concatenate([start[None], steps]), axis=0)
+    return total
 
 
 def _mean(total: Floats, count: Floats) -> Floats:

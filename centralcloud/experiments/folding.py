@@ -6,7 +6,7 @@ caller's transaction, under the lock of one row: a daemon that is killed has fol
 after each other.
 
 The watermark is held back by what is not ingested yet, and after the database or the daemon was unavailable: an outage of
-ingest is not a failure of models. What comes after its time was folded counts nowhere, but in `late_dropped`.
+ingest is not a failure of models. A record that comes after its time was folded counts nowhere, but in `late_dropped`.
 """
 
 from collections.abc import Sequence
@@ -38,10 +38,10 @@ from centralcloud.runtime.arrays import Booleans, np
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.store.swallowed_rows import require_stored
 
-#: Records that one call folds at most, but for a single minute with more.
-MOST_RECORDS: Final = 50_000
+#: Records that one call folds at most, but for a single minute with more. The server ends a transaction that idles for 15 s.
+MOST_RECORDS: Final = 10_000
 #: Ids of records that the prompt guard looks at in one call.
-_MOST_IDS: Final = 200_000
+_MOST_IDS: Final = 40_000
 _MICROSECONDS: Final = 1_000_000
 _MINUTES_OF_WINDOW: Final = 10
 
@@ -255,14 +255,20 @@ class _Fold:
         """Return the minute before which this call folds: fewer than are due, where these have too many records."""
         if due <= since:
             return since
-        values = {
-            "experiment": self._experiment.id,
-            "since": to_time(since * self._minute),
-            "until": to_time(due * self._minute),
-            "records": most_records,
-        }
-        beyond = _BATCH_END.maybe(self._connection, values)
-        return due if beyond is None else max(since + 1, min(due, to_microseconds(beyond) // self._minute))
+        idle = -(-self._idle // self._minute)
+        # Sessions that become idle are folded, too: as many as had a decision so long ago.
+        found = [
+            self._minute_beyond(since, due, most_records),
+            self._minute_beyond(since - idle, due - idle, most_records),
+        ]
+        ends = [end + shift for end, shift in zip(found, (0, idle), strict=True) if end is not None]
+        return max(since + 1, min(due, *ends)) if ends else due
+
+    def _minute_beyond(self, since: int, until: int, records: int) -> int | None:
+        """Return the minute of the record after so many others in a span of minutes; None: it has not as many."""
+        values = {"since": to_time(since * self._minute), "until": to_time(until * self._minute), "records": records}
+        beyond = _BATCH_END.maybe(self._connection, {"experiment": self._experiment.id, **values})
+        return None if beyond is None else to_microseconds(beyond) // self._minute
 
     def _fold_minutes(self, since: int, until: int) -> int:
         clock = Clock(self._minute, self._idle, until * self._minute)

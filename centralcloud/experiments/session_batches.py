@@ -138,27 +138,32 @@ def assemble(decisions: Decisions, known: OpenSessions, clock: Clock) -> Assembl
         known: at least the open sessions of these decisions, and those that are idle by the end of the batch.
         clock: of the plan.
     """
-    among = np.flatnonzero(~decisions.alone)
-    rows = among[np.argsort(decisions.key[among], kind="stable")]
-    key, at = decisions.key[rows], decisions.at[rows]
-    is_first = np.concatenate([[True], key[1:] != key[:-1]])[: len(key)]
-    place = np.minimum(np.searchsorted(known.key, key), max(len(known.key) - 1, 0))
-    is_known = known.key[place] == key if len(known.key) else np.zeros(len(key), dtype=bool)
-    before = np.concatenate([[0], at[:-1]])[: len(at)]
-    before = np.where(is_first, np.iinfo(np.int64).min // 2, before)
-    if len(known.key):
-        before = np.maximum(before, np.where(is_known, known.last_at[place], before))
-    begins = at - before >= clock.idle
-    heads = np.flatnonzero(begins | is_first)
-    number = np.cumsum(begins | is_first) - 1
-    goes_on = ~begins[heads]
-    old = place[heads]
-    parts = _Parts(decisions, known, rows, number, heads, goes_on, old)
-    return _close(parts, clock)
+    parts = _stretches(decisions, known, clock.idle)
+    ends = _ends(parts, clock)
+    goes_on = np.zeros(len(known.key), dtype=bool)
+    goes_on[parts.old[parts.goes_on]] = True
+    known_over = ~goes_on & (_minute_of_end(known.last_at + clock.idle, clock.minute) < clock.minutes)
+    known_folds = known_over & ~known.is_folded & _are_compared(known.arm, known.share)
+    begun = decisions.alone & _are_compared(decisions.arm, decisions.share)
+    begun[parts.rows[ends.begins]] = True
+    return Assembled(
+        _folded(parts, ends, known_folds, clock),
+        _open(parts, ends),
+        np.concatenate([known.key[known_over], known.key[parts.old[parts.goes_on & ends.is_over]]]),
+        begun,
+    )
 
 
-class _Parts(NamedTuple):
-    """Stretches of decisions of one session: `heads` are their first places among `rows`, `old` the sessions before."""
+class _Stretches(NamedTuple):
+    """Stretches of decisions, each of one session without a gap of the idle time; there are N of them.
+
+    Attributes:
+        rows: the decisions of all of them, by session and time.
+        number: of the stretch of each row.
+        heads: (N,) the first rows.
+        goes_on: (N,) whether it continues an open session.
+        old: (N,) the place of that session.
+    """
 
     decisions: Decisions
     known: OpenSessions
@@ -169,107 +174,168 @@ class _Parts(NamedTuple):
     old: Integers
 
     def of_old(self, values: "np.ndarray", otherwise: "np.ndarray") -> "np.ndarray":
-        """Return a value of the session that goes on, else another one."""
+        """Return (N,) a value of the session that goes on, else another one."""
         return np.where(self.goes_on, values[self.old], otherwise) if len(self.known.key) else otherwise
 
 
-def _close(parts: _Parts, clock: Clock) -> Assembled:
+class _Ends(NamedTuple):
+    """How N stretches end.
+
+    Attributes:
+        compared: whether the session has an arm and a share.
+        folds, minute: whether the session is complete, and the minute at whose end it is folded.
+        is_over: it is idle by the end of the batch.
+        is_folded: it has had its 20 outcomes.
+        collects: its outcomes are kept for the fold that is to come.
+        first_at, last_at, arm, share: of the session.
+        kept: (rows) whether a decision is one of the first 20 of its session, and of its arm and share.
+        begins: (rows) whether it is the first one.
+    """
+
+    compared: Booleans
+    folds: Booleans
+    minute: Integers
+    is_over: Booleans
+    is_folded: Booleans
+    collects: Booleans
+    first_at: Integers
+    last_at: Integers
+    arm: Integers
+    share: Floats
+    kept: Booleans
+    begins: Booleans
+
+
+def _stretches(decisions: Decisions, known: OpenSessions, idle: int) -> _Stretches:
+    among = np.flatnonzero(~decisions.alone)
+    rows = among[np.argsort(decisions.key[among], kind="stable")]
+    key, at = decisions.key[rows], decisions.at[rows]
+    is_first = np.concatenate([[True], key[1:] != key[:-1]])[: len(key)]
+    place = np.minimum(np.searchsorted(known.key, key), max(len(known.key) - 1, 0))
+    before = np.where(is_first, np.iinfo(np.int64).min // 2, np.concatenate([[0], at[:-1]])[: len(at)])
+    if len(known.key):
+        before = np.where(known.key[place] == key, np.maximum(before, known.last_at[place]), before)
+    begins = at - before >= idle
+    heads = np.flatnonzero(begins | is_first)
+    return _Stretches(decisions, known, rows, np.cumsum(begins | is_first) - 1, heads, ~begins[heads], place[heads])
+
+
+def _ends(parts: _Stretches, clock: Clock) -> _Ends:
     decisions, known, rows, number, heads = parts.decisions, parts.known, parts.rows, parts.number, parts.heads
     at, size = decisions.at[rows], len(heads)
     arm = parts.of_old(known.arm, decisions.arm[rows[heads]])
     share = parts.of_old(known.share, decisions.share[rows[heads]])
     was_folded = parts.of_old(known.is_folded, np.zeros(size, dtype=bool))
     had = parts.of_old(known.counts, np.zeros(size, dtype=np.int64))
-    compared = ~np.isnan(share) & (arm >= CONTROL)
-    fits = (decisions.arm[rows] == arm[number]) & (decisions.share[rows] == share[number]) & compared[number]
-    fits &= ~was_folded[number]
+    compared = _are_compared(arm, share)
+    fits = (decisions.arm[rows] == arm[number]) & (decisions.share[rows] == share[number])
+    fits &= compared[number] & ~was_folded[number]
     so_far = np.cumsum(fits)
-    rank = so_far - (so_far[heads] - fits[heads])[number] + had[number] if size else so_far
-    kept = fits & (rank <= MOST_OUTCOMES)
+    rank = so_far - (so_far[heads] - fits[heads])[number] + had[number]
     full_at = np.full(size, -1, dtype=np.int64)
     twentieth = np.flatnonzero(fits & (rank == MOST_OUTCOMES))
     full_at[number[twentieth]] = at[twentieth]
-    lasts = np.concatenate([heads[1:], [len(rows)]])[:size] - 1
-    last_at = np.maximum(at[lasts], parts.of_old(known.last_at, at[lasts]))
-    first_at = np.minimum(at[heads], parts.of_old(known.first_at, at[heads]))
+    last_rows = np.concatenate([heads[1:], [len(rows)]])[:size] - 1
+    last_at = np.maximum(at[last_rows], parts.of_old(known.last_at, at[last_rows]))
     idle_in = _minute_of_end(last_at + clock.idle, clock.minute)
     is_full, is_over = full_at >= 0, idle_in < clock.minutes
-    folds = compared & ~was_folded & (is_full | is_over)
-    folded_in = np.where(is_full, full_at // clock.minute, idle_in)
+    return _Ends(
+        compared=compared,
+        folds=compared & ~was_folded & (is_full | is_over),
+        minute=np.where(is_full, full_at // clock.minute, idle_in),
+        is_over=is_over,
+        is_folded=was_folded | is_full,
+        collects=compared & ~was_folded & ~is_full,
+        first_at=np.minimum(at[heads], parts.of_old(known.first_at, at[heads])),
+        last_at=last_at,
+        arm=arm,
+        share=share,
+        kept=fits & (rank <= MOST_OUTCOMES),
+        begins=fits & (rank == 1),
+    )
 
-    touched = np.zeros(len(known.key), dtype=bool)
-    touched[parts.old[parts.goes_on]] = True
-    known_idle = _minute_of_end(known.last_at + clock.idle, clock.minute)
-    known_over = ~touched & (known_idle < clock.minutes)
-    known_folds = known_over & ~known.is_folded & ~np.isnan(known.share) & (known.arm >= CONTROL)
-    alone = np.flatnonzero(decisions.alone & ~np.isnan(decisions.share) & (decisions.arm >= CONTROL))
 
-    # Sessions of three kinds, each with its outcomes: known ones that are over, those of this batch, those of one decision.
-    known_sessions, sessions = np.flatnonzero(known_folds), np.flatnonzero(folds)
-    stored_of = np.repeat(np.arange(len(known.key)), known.counts)
-    number_of_old = np.full(len(known.key), -1, dtype=np.int64)
-    number_of_old[parts.old[parts.goes_on]] = np.flatnonzero(parts.goes_on)
-    offset, alone_offset = len(known_sessions), len(known_sessions) + len(sessions)
-    place_known, place = _places(known_folds), _places(folds)
-    stored_known = np.flatnonzero(known_folds[stored_of])
-    stored_on = np.flatnonzero((number_of_old[stored_of] >= 0) & _taken(folds, number_of_old[stored_of]))
-    new = np.flatnonzero(kept & folds[number])
-    outcome_of = np.concatenate(
+def _folded(parts: _Stretches, ends: _Ends, known_folds: Booleans, clock: Clock) -> FoldedSessions:
+    """Return the complete sessions: those that were open and are over, those of stretches, those of one decision."""
+    decisions, known, stretch_of = parts.decisions, parts.known, _stretch_of_stored(parts)
+    old = np.flatnonzero(known_folds)
+    new = np.flatnonzero(ends.folds)
+    alone = np.flatnonzero(decisions.alone & _are_compared(decisions.arm, decisions.share))
+    session_of = np.repeat(np.arange(len(known.key)), known.counts)
+    stored = np.flatnonzero(known_folds[session_of])
+    going_on = np.flatnonzero((stretch_of >= 0) & _taken(ends.folds, stretch_of))
+    fresh = np.flatnonzero(ends.kept & ends.folds[parts.number])
+    place = _places(ends.folds) + len(old)
+    of = np.concatenate(
         [
-            place_known[stored_of[stored_known]],
-            offset + place[number_of_old[stored_of[stored_on]]],
-            offset + place[number[new]],
-            alone_offset + np.arange(len(alone)),
+            _places(known_folds)[session_of[stored]],
+            place[stretch_of[going_on]],
+            place[parts.number[fresh]],
+            len(old) + len(new) + np.arange(len(alone)),
         ]
     )
     outcomes = np.concatenate(
         [
-            known.outcomes[stored_known],
-            known.outcomes[stored_on],
-            decisions.outcomes[rows[new]],
+            known.outcomes[stored],
+            known.outcomes[going_on],
+            decisions.outcomes[parts.rows[fresh]],
             decisions.outcomes[alone],
         ]
     )
-    keys = np.concatenate([known.key[known_sessions], decisions.key[rows[heads[sessions]]], decisions.key[alone]])
-    begun_at = np.concatenate([known.first_at[known_sessions], first_at[sessions], decisions.at[alone]])
-    minutes = np.concatenate([known_idle[known_sessions], folded_in[sessions], decisions.at[alone] // clock.minute])
-    order = np.lexsort([begun_at, keys, minutes])
-    rank_of = np.empty(len(order), dtype=np.int64)
-    rank_of[order] = np.arange(len(order))
-    by_session = np.argsort(rank_of[outcome_of], kind="stable")
-    folded = FoldedSessions(
-        minutes[order],
-        np.concatenate([known.arm[known_sessions], arm[sessions], decisions.arm[alone]])[order],
-        np.concatenate([known.share[known_sessions], share[sessions], decisions.share[alone]])[order],
-        rank_of[outcome_of][by_session],
+    minute = np.concatenate(
+        [
+            _minute_of_end(known.last_at[old] + clock.idle, clock.minute),
+            ends.minute[new],
+            decisions.at[alone] // clock.minute,
+        ]
+    )
+    key = np.concatenate([known.key[old], decisions.key[parts.rows[parts.heads[new]]], decisions.key[alone]])
+    first_at = np.concatenate([known.first_at[old], ends.first_at[new], decisions.at[alone]])
+    order = np.lexsort([first_at, key, minute])
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    by_session = np.argsort(rank[of], kind="stable")  # the stored outcomes of a session stay before the fresh ones
+    return FoldedSessions(
+        minute[order],
+        np.concatenate([known.arm[old], ends.arm[new], decisions.arm[alone]])[order],
+        np.concatenate([known.share[old], ends.share[new], decisions.share[alone]])[order],
+        rank[of][by_session],
         outcomes[by_session],
     )
 
-    # Sessions that go on keep their outcomes until they are folded.
-    stays = np.flatnonzero(~is_over)
-    collects = compared & ~was_folded & ~is_full
-    stays_with = ~is_over & collects
-    kept_old = np.flatnonzero((number_of_old[stored_of] >= 0) & _taken(stays_with, number_of_old[stored_of]))
-    kept_new = np.flatnonzero(kept & stays_with[number])
-    place_open = _places(~is_over)
-    open_of = np.concatenate([place_open[number_of_old[stored_of[kept_old]]], place_open[number[kept_new]]])
-    open_outcomes = np.concatenate([known.outcomes[kept_old], decisions.outcomes[rows[kept_new]]])
-    by_open = np.argsort(open_of, kind="stable")
-    remain = OpenSessions(
-        decisions.key[rows[heads[stays]]],
-        first_at[stays],
-        last_at[stays],
-        arm[stays],
-        share[stays],
-        (was_folded | is_full)[stays],
-        np.bincount(open_of, minlength=len(stays)).astype(np.int64),
-        open_outcomes[by_open],
+
+def _open(parts: _Stretches, ends: _Ends) -> OpenSessions:
+    """Return the sessions that go on, with their outcomes until they are folded."""
+    decisions, known, stretch_of = parts.decisions, parts.known, _stretch_of_stored(parts)
+    collects = ends.collects & ~ends.is_over
+    stored = np.flatnonzero((stretch_of >= 0) & _taken(collects, stretch_of))
+    fresh = np.flatnonzero(ends.kept & collects[parts.number])
+    place, stays = _places(~ends.is_over), np.flatnonzero(~ends.is_over)
+    of = np.concatenate([place[stretch_of[stored]], place[parts.number[fresh]]])
+    outcomes = np.concatenate([known.outcomes[stored], decisions.outcomes[parts.rows[fresh]]])
+    return OpenSessions(
+        decisions.key[parts.rows[parts.heads[stays]]],
+        ends.first_at[stays],
+        ends.last_at[stays],
+        ends.arm[stays],
+        ends.share[stays],
+        ends.is_folded[stays],
+        np.bincount(of, minlength=len(stays)).astype(np.int64),
+        outcomes[np.argsort(of, kind="stable")],
     )
-    ended = np.concatenate([known.key[known_over], known.key[parts.old[parts.goes_on & is_over]]])
-    begun = np.zeros(len(decisions.key), dtype=bool)
-    begun[rows[fits & (rank == 1)]] = True
-    begun[alone] = True
-    return Assembled(folded, remain, ended, begun)
+
+
+def _stretch_of_stored(parts: _Stretches) -> Integers:
+    """Return for each stored outcome the stretch that its session goes on with; -1: none."""
+    stretch = np.full(len(parts.known.key), -1, dtype=np.int64)
+    stretch[parts.old[parts.goes_on]] = np.flatnonzero(parts.goes_on)
+    found: Integers = np.repeat(stretch, parts.known.counts)
+    return found
+
+
+def _are_compared(arm: Integers, share: Floats) -> Booleans:
+    found: Booleans = ~np.isnan(share) & (arm >= CONTROL)
+    return found
 
 
 def _minute_of_end(at: Integers, minute: int) -> Integers:

@@ -1,8 +1,8 @@
 """The stages of an experiment: the next one from the evidence. Pure.
 
 A step has two phases. In the first one `before` is the share until then: the sessions between the two shares stay with
-control. Once no session from before the step is open, `before` goes, and the new share is treated; the dwell counts from then
-on. Until then the experiment does not move up.
+control. Once no session from before the step is open, `before` goes, and the new share is treated; the dwell counts from
+then on. Until then the experiment does not move up.
 
 An A/B test has one step. Nothing promotes it, and its verdicts (`verdicts_of`) do not change its stage; the guards of a
 canary hold for each of its treatments. As all treatments have one share, one that is worse pauses or ends the whole test.

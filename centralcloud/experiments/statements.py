@@ -1,4 +1,4 @@
-"""The knowledge of a treatment, metric by metric: a sentence, a state, and what it has cost. Pure.
+"""Statements on a treatment, metric by metric: a sentence, a state, and what it has cost. Pure.
 
 Everything follows from the facts of `centralcloud.experiments.results`, so that commands, gateways and pages say the same.
 """
@@ -27,7 +27,7 @@ Facts: TypeAlias = Mapping[str, Mapping[str, Any]]
 
 #: Metrics in the order of importance.
 ORDER: Final = ("success", "request_success", "latency", "cost", "slo", "arrived")
-#: Metrics of which less is better.
+#: Less is better in these.
 _LESS_IS_BETTER: Final = frozenset({"latency", "cost", "slo"})
 #: These are compared as ratios.
 RATIOS: Final = frozenset({"latency", "cost"})
@@ -38,7 +38,7 @@ _UNKNOWN: Final = 1.0
 
 
 class Statement(NamedTuple):
-    """The knowledge of one metric of a treatment.
+    """The knowledge about one metric of a treatment.
 
     Attributes:
         state: ``better`` or ``worse`` than control; ``open``: not decided; ``changed``: no difference fits all of the time;

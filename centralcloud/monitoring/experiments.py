@@ -97,7 +97,7 @@ def _row(experiment: Experiment, number: int, facts: _Facts, now: datetime) -> d
         "status": STATUS_WORDS[stage.status],
         "by_hand": stage.by_hand,
         "since": stage.since,
-        "share": stage.share,
+        "share": 1.0 if stage.winner == experiment.treatments[number].name else stage.share,
         "treatment": experiment.treatments[number].name,
         "outcomes": 0 if statement is None else statement.outcomes,
         "sessions": _sessions(facts),

@@ -305,7 +305,7 @@ def test_the_pool_has_as_many_connections_as_the_tasks_use(database_url: str, ca
     with Database(database_url, application_name="tests", own_connections=0) as database:
         daemon = Daemon(settings, database)
         assert database.max_connections == 3 + 9, (
-            "consumers, monitors of schema, history and clock, maintenance, metrics, recorder, learner, experiments, findings"
+            "consumers, monitors of schema, history, clock, maintenance, metrics, recorder, learner, experiments, findings"
         )
         with ExitStack() as all_at_once:  # opened beforehand: a wait for a connection is then one for another task's
             for _ in range(database.max_connections):

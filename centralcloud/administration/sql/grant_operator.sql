@@ -27,6 +27,6 @@ GRANT INSERT, SELECT (msg_id) ON pgmq.q_model_routing_decisions, pgmq.q_model_sc
 GRANT EXECUTE ON FUNCTION centralcloud.notify_decisions, centralcloud.set_model_status TO {role};
 -- Experiments: their stages, with a verdict, and nothing else of them.
 GRANT EXECUTE ON FUNCTION centralcloud.current_experiments, centralcloud.set_experiment_stage TO {role};
-GRANT SELECT ON experiment_progress, experiment_results TO {role};
+GRANT SELECT ON experiment_progress, experiment_results, experiment_heartbeat TO {role};
 GRANT SELECT, INSERT ON experiment_verdicts TO {role};
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA pgmq TO {role};

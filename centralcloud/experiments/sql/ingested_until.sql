@@ -1,5 +1,5 @@
 -- Events that were sent before this moment are ingested, by the server's clock. Reads the oldest 1,000 messages of the queue, by its
--- primary key; a message that was sent with a delay waits for nobody.
+-- primary key; a message that was sent with a delay does not wait yet.
 SELECT
     clock_timestamp() AS now,
     (

@@ -27,6 +27,7 @@ from centralcloud.contracts.fleet_configuration import Experiment, parse_rule, p
 from centralcloud.ingest.drain import drain
 from centralcloud.learning.learner import Learner
 from centralcloud.learning.rules import AdaptiveRule, ThresholdRule
+from centralcloud.monitoring.experiments import list_experiments, show_experiment
 from centralcloud.runtime.configuration.experiments import UnknownExperimentError, read_experiments
 from centralcloud.runtime.configuration.writing import (
     Author,
@@ -138,6 +139,9 @@ def test_each_role_may_do_its_part(shared_fleet: Fleet) -> None:
             started(worker)
     with Database(shared_fleet.operator, application_name="tests") as operator:
         change(operator, begun.id, resumed, OPERATOR)
+        with operator.transaction() as connection:
+            assert [each["reason"] for each in show_experiment(connection, begun.id)["history"]] == [None] * 3
+            assert len(list_experiments(connection)) == 1
     with Database(shared_fleet.gateway, application_name="tests") as gateway:
         with pytest.raises(ConfigurationRightError, match="this login may not change an experiment"):
             change(gateway, begun.id, stopped, OPERATOR)

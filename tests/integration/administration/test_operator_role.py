@@ -33,7 +33,7 @@ READ = {
     "model_scores", "model_score_history", "model_routing_metrics", "rule_scores", "score_pins", "score_holds",
     "retired_models", "learning_control", "evidence_slices", "accounting", "dead_letters", "operator_actions",
     "fleet_settings", "configuration_state", "task_types", "model_task_scores",
-    "experiment_progress", "experiment_results", "experiment_verdicts",
+    "experiment_heartbeat", "experiment_progress", "experiment_results", "experiment_verdicts",
 }  # fmt: skip
 
 

@@ -80,29 +80,30 @@ def test_an_experiment_goes_its_way_in_words(run: Run) -> None:
     assert 'found no experiment "b and c"' in run("show", "b and c", fails=True)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ((), "found no treatment, expected --model, --policy, --score-table, --rule or a FILE with some"),
-        (("--model", "b", "--steps", "1,half"), '--steps: found "half", expected percentages'),
-        (("--model", "b", "--set", "retry=1"), '--set: found "retry=1", expected FIELD=VALUE with a field of the plan'),
-        (("--model", "b", "--set", "retries=one"), "expected a value in JSON"),
-        (("--model", "b", "--margin", "150"), "experiment.plan.margin: found 1.5"),
-        (("--model", "b", "--policy", "p"), "found 2 items, expected one: a canary has a single treatment"),
-        (("--policy", "p"), 'treatments[0].policy: found "p", expected the name of a policy'),
-        (("--score-table", "rule:mine"), 'found no scores of a rule "mine", expected a rule that has some: none yet'),
-        (("--score-table", "version:x"), "expected version:N with the number of a version"),
-        (("--score-table", "version:7"), "found no version 7"),
-        (("--score-table", "none.json"), "--score-table: cannot read none.json: No such file or directory"),
-        (("--rule", "none"), 'rule: found "none", expected the id of a rule with a trafficSplit: none has one'),
-        (("none.yaml",), "FILE: cannot read none.yaml: No such file or directory"),
-        (("-",), "FILE: found a list of 1 items in -, expected an object with name and treatments"),
-    ],
+#: The arguments of `start`, and what is said about them.
+MISTAKES: tuple[tuple[tuple[str, ...], str], ...] = (
+    ((), "found no treatment, expected --model, --policy, --score-table, --rule or a FILE with some"),
+    (("--model", "b", "--steps", "1,half"), '--steps: found "half", expected percentages'),
+    (("--model", "b", "--set", "retry=1"), '--set: found "retry=1", expected FIELD=VALUE with a field of the plan'),
+    (("--model", "b", "--set", "retries=one"), "expected a value in JSON"),
+    (("--model", "b", "--margin", "150"), "experiment.plan.margin: found 1.5"),
+    (("--model", "b", "--policy", "p"), "found 2 items, expected one: a canary has a single treatment"),
+    (("--policy", "p"), 'treatments[0].policy: found "p", expected the name of a policy'),
+    (("--score-table", "rule:mine"), 'found no scores of a rule "mine", expected a rule that has some: none yet'),
+    (("--score-table", "version:x"), "expected version:N with the number of a version"),
+    (("--score-table", "version:7"), "found no version 7"),
+    (("--score-table", "none.json"), "--score-table: cannot read none.json: No such file or directory"),
+    (("--rule", "none"), 'rule: found "none", expected the id of a rule with a trafficSplit: none has one'),
+    (("none.yaml",), "FILE: cannot read none.yaml: No such file or directory"),
+    (("-",), "FILE: found a list of 1 items in -, expected an object with name and treatments"),
 )
-def test_a_mistake_is_one_line(run: Run, arguments: tuple[str, ...], message: str) -> None:
-    said = run("start", *arguments, fails=True, stdin="[1]")
-    assert message in said
-    assert len(said.splitlines()) == 1
+
+
+def test_a_mistake_is_one_line(run: Run) -> None:
+    for arguments, message in MISTAKES:
+        said = run("start", *arguments, fails=True, stdin="[1]")
+        assert message in said
+        assert len(said.splitlines()) == 1
 
 
 def facts(low: float, high: float, above: float, below: float, control: float, treated: float) -> dict[str, Any]:

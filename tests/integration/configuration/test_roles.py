@@ -32,10 +32,10 @@ _ALLOWED = {
     | {"configuration_since", "report_model_health", "report_feedback", "submit_feedback", "explain_request"}
     | {"report_target_health", "current_target_health", "claim_target_leases", "exchange_spend", "current_spend"}
     | {"usage_totals", "usage_by_complexity", "usage_escalations", "usage_until", "recent_requests"}
-    | {"task_classifier_in_use", "task_classifier_model"},
+    | {"task_classifier_in_use", "task_classifier_model", "experiment_report"},
     "configurator": {
         "configuration_since", "lock_configuration", "write_configuration", "report_model_health", "epoch",
-        "configuration_at", "configuration_changes",
+        "configuration_at", "configuration_changes", "experiments_ever", "scope_traffic",
     },
 }  # fmt: skip
 _ROLES = [*_ALLOWED]

@@ -115,8 +115,8 @@ def test_every_command_and_option_on_a_page_exists() -> None:
         for page in _PAGES
         for program, words, rest in re.findall(
             r"\b(centralcloud|instance-agent) "
-            r"((?:classifier |dashboard-users |dead-letters |instances |keys |models |settings |configuration |endpoints "
-            r"|rules |policies |tasks |agents |workspaces |budgets |queue (?=purge)"
+            r"((?:classifier |dashboard-users |dead-letters |experiments |instances |keys |models |settings |configuration "
+            r"|endpoints |rules |policies |tasks |agents |workspaces |budgets |queue (?=purge)"
             r"|scores (?=explain|history|rollback|pin|unpin))?"
             r"[a-z][a-z-]*)\b"
             r"([^\n|`#]*)",

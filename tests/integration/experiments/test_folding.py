@@ -108,9 +108,12 @@ def test_a_fold_that_is_cut_off_has_folded_nothing(database: Database, database_
     experiment = an_experiment()
     fold_until(database, experiment, 3000)
     before = states_of(database)
-    with psycopg.connect(database_url) as connection:
-        fold(connection, experiment, after(5000))
-        connection.rollback()
+    connection = psycopg.connect(database_url)
+    assert fold(connection, experiment, after(5000)).decisions > 0
+    execute(database_url, "SELECT pg_terminate_backend(%s)", (connection.info.backend_pid,))
+    with pytest.raises(psycopg.OperationalError):
+        connection.commit()
+    connection.close()
     assert states_of(database) == before
     folded = fold_until(database, experiment, 5000, 5000, 5000)
     assert folded.decisions == 0, "a second fold finds nothing new"
@@ -238,10 +241,10 @@ def test_a_step_moves_no_folded_session(database: Database, database_url: str) -
         Asked(80, "new", session=2, share=0.5),  # a gateway has moved it
         Asked(90, "new", session=3, share=0.5),
     ]
-    ingest(database, database_url, events_of(*asked))
     experiment = an_experiment(share=0.5, before=0.1, since=after(60))
-    folded = fold_until(database, experiment, 60 + 660)
-    assert folded.has_older_sessions, "its watermark is not beyond the step"
+    assert fold_until(database, experiment, 0).has_older_sessions, "its watermark is not beyond the step"
+    ingest(database, database_url, events_of(*asked))
+    fold_until(database, experiment, 60 + 660)
     folded = fold_until(database, experiment, 1500)
     assert folded.has_older_sessions
     folded = fold_until(database, experiment, 80 + 1800 + 660)

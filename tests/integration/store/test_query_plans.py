@@ -34,6 +34,10 @@ COLUMNS = (
 STRETCH = {"after_slice": 3, "through_slice": 6}
 PAIRS = {"models": ["model-1", "model-1"], "complexities": ["simple", "complex"]}
 LEASE = {"msg_id": 10**9, "read_ct": 0, "seconds": 1, "reason": "r", "field": "f", "max_bytes": MAX_MESSAGE_BYTES}
+EXPERIMENT = {
+    "experiment": "greeting", "control": "control", "treatments": ["new"], "since": datetime.now(UTC) - timedelta(minutes=5),
+    "until": datetime.now(UTC), "within": timedelta(minutes=11), "records": 1000, "minute": 60_000_000,
+}  # fmt: skip
 #: The statements of ingest, learning and distribution, each with its parameters.
 HOT: dict[str, dict[str, Any]] = {
     "centralcloud.ingest/pop_messages": {
@@ -98,6 +102,12 @@ HOT: dict[str, dict[str, Any]] = {
         "since": datetime.now(UTC) - timedelta(hours=1), "until": datetime.now(UTC) + timedelta(hours=1),
         "of_all": 5000, "other": "(other)",
     },
+    "centralcloud.experiments/batch_end": EXPERIMENT,
+    "centralcloud.experiments/count_records": EXPERIMENT,
+    "centralcloud.experiments/read_decisions": EXPERIMENT,
+    "centralcloud.experiments/read_first_outcomes": {**EXPERIMENT, "after_id": 10**9, "until_id": 10**9 + 1000},
+    "centralcloud.experiments/newest_record": {},
+    "centralcloud.experiments/ingested_until": {},
     "centralcloud.dashboard.sources/find_request_records": {"request_id": REQUEST_ID},
     "centralcloud.dashboard.sources/find_request_plan": {"request_id": REQUEST_ID},
     "centralcloud.dashboard.sources/list_gateways": {},

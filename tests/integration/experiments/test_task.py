@@ -1,0 +1,146 @@
+"""The background task: folds open experiments and advances them together, one replica at a time."""
+
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from support.experiment_events import BEGAN, Asked, an_experiment, events_of
+from support.ingest import ingest
+from support.servers import execute
+
+from centralcloud.contracts import CentralCloudError
+from centralcloud.contracts.fleet_configuration import Experiment, to_body
+from centralcloud.experiments.folding import Folded
+from centralcloud.experiments.results import read_verdicts
+from centralcloud.experiments.task import ExperimentTask
+from centralcloud.experiments.watermark import beat
+from centralcloud.runtime.postgres.database import Database
+
+
+def configure(url: str, *experiments: Experiment, removed: tuple[str, ...] = ()) -> None:
+    """Write experiments into the configuration."""
+    changes = [{"kind": "experiment", "id": each.id, "body": to_body(each)} for each in experiments]
+    changes += [{"kind": "experiment", "id": name, "body": None} for name in removed]
+    execute(
+        url,
+        "SELECT centralcloud.write_configuration((SELECT config_version FROM configuration_state), %s, 'a', 'cli', 'b')",
+        (json.dumps(changes),),
+    )
+
+
+class Advancing:
+    """Takes the place of the ramp, and remembers what it was given."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, Folded, datetime]] = []
+        self.error: Exception | None = None
+
+    def __call__(
+        self, _connection: psycopg.Connection[Any], experiment: Experiment, evidence: Folded, now: datetime
+    ) -> None:
+        self.seen.append((experiment.id, evidence, now))
+        if self.error is not None:
+            raise self.error
+
+
+NOW = BEGAN + timedelta(hours=4)
+
+
+def task_of(database: Database, advance: Advancing) -> ExperimentTask:
+    return ExperimentTask(database, advance=advance, clock=lambda: NOW)
+
+
+def test_without_an_experiment_it_writes_nothing(database: Database, database_url: str) -> None:
+    rounds: list[None] = []
+    task = ExperimentTask(database, after_round=lambda: rounds.append(None))
+    assert task.run_once() is False
+    assert execute(database_url, "SELECT (SELECT count(*) FROM leases), seen_at FROM experiment_heartbeat") == [
+        (0, None)
+    ]
+    assert not rounds
+
+
+def test_an_open_experiment_is_folded_and_advanced_in_one_transaction(database: Database, database_url: str) -> None:
+    ingest(database, database_url, events_of(Asked(1), Asked(2, "new")))
+    configure(database_url, an_experiment())
+    advance = Advancing()
+    advance.error = CentralCloudError("refused")
+    with pytest.raises(CentralCloudError, match="refused"):
+        task_of(database, advance).run_once()
+    assert execute(database_url, "SELECT count(*) FROM experiment_progress") == [(0,)], "the fold is undone with it"
+    advance.error = None
+    assert task_of(database, advance).run_once() is False
+    experiment, evidence, now = advance.seen[-1]
+    assert (experiment, evidence.decisions, now) == ("greeting", 2, NOW)
+    assert execute(database_url, "SELECT seen_at FROM experiment_heartbeat") == [(NOW,)]
+
+
+def test_the_ramp_goes_up_by_itself(database: Database, database_url: str) -> None:
+    """With the ramp that the daemon uses: treatment is worse, the experiment is paused, with a verdict and a version."""
+    asked = [Asked(n / 2, ("control", "new")[n % 2], success=n % 2 == 0) for n in range(200)]
+    ingest(database, database_url, events_of(*asked))
+    configure(database_url, an_experiment())
+    ExperimentTask(database, clock=lambda: NOW).run_once()
+    with database.transaction() as connection:
+        assert [each.verdict for each in read_verdicts(connection)] == ["paused"]
+    (version,) = execute(database_url, "SELECT config_version FROM configuration_state")[0]
+    assert version == 2
+
+
+def test_only_the_holder_of_the_lease_folds(database: Database, database_url: str) -> None:
+    configure(database_url, an_experiment())
+    execute(database_url, "INSERT INTO leases VALUES ('experiments', 'another', now() + interval '1 minute')")
+    advance = Advancing()
+    assert task_of(database, advance).run_once() is False
+    assert not advance.seen
+    execute(database_url, "UPDATE leases SET expires_at = now()")
+    task_of(database, advance).run_once()
+    assert len(advance.seen) == 1
+
+
+def test_what_waits_in_the_queue_holds_the_watermark_back(database: Database, database_url: str) -> None:
+    ingest(database, database_url, events_of(Asked(1)))
+    configure(database_url, an_experiment())
+    execute(database_url, "SELECT pgmq.send('model_routing_decisions', '{}')")
+    execute(
+        database_url,
+        "UPDATE pgmq.q_model_routing_decisions SET enqueued_at = %s, vt = %s",
+        (BEGAN + timedelta(minutes=5),) * 2,
+    )
+    advance = Advancing()
+    task_of(database, advance).run_once()
+    assert advance.seen[-1][1].folded_until == BEGAN, "5 minutes are less than outcomes may take"
+    execute(
+        database_url, "UPDATE pgmq.q_model_routing_decisions SET enqueued_at = %s", (BEGAN + timedelta(minutes=14),)
+    )
+    task_of(database, advance).run_once()
+    assert advance.seen[-1][1].folded_until == BEGAN + timedelta(minutes=3)
+
+
+def test_a_heartbeat_after_a_silence_says_how_long_it_was(database: Database) -> None:
+    for seconds, silence in ((0, None), (30, None), (31, None), (100, 69.0), (110, 69.0)):
+        now = BEGAN + timedelta(seconds=seconds)
+        with database.transaction() as connection:
+            found = beat(connection, now)
+        assert (found.silent_for and found.silent_for.total_seconds()) == silence
+    assert found.resumed_at == BEGAN + timedelta(seconds=100)
+
+
+def test_sessions_of_an_ended_experiment_and_all_of_a_removed_one_are_forgotten(
+    database: Database, database_url: str
+) -> None:
+    ingest(database, database_url, events_of(Asked(4 * 3600.0 - 700, session=1), Asked(1)))
+    configure(database_url, an_experiment())
+    advance = Advancing()
+    counted = "SELECT (SELECT count(*) FROM experiment_sessions), (SELECT count(*) FROM experiment_results)"
+    task_of(database, advance).run_once()
+    assert execute(database_url, counted) == [(1, 6)]
+    configure(database_url, an_experiment(status="stopped", share=0.0))
+    task_of(database, advance).run_once()
+    assert execute(database_url, counted) == [(0, 6)], "its results stay"
+    configure(database_url, removed=("greeting",))
+    task_of(database, advance).run_once()
+    assert execute(database_url, counted) == [(0, 0)]
+    assert len(advance.seen) == 1
