@@ -4,6 +4,8 @@ A step has two phases. In the first one `before` is the share until then: the se
 control. Once no session from before the step is open, `before` goes, and the new share is treated; the dwell counts from
 then on. Until then the experiment does not move up.
 
+A pause ends when the sessions from before it are folded: the failures that it is for must not count again after it.
+
 An A/B test has one step. Nothing promotes it, and its verdicts (`verdicts_of`) do not change its stage; the guards of a
 canary hold for each of its treatments. As all treatments have one share, one that is worse pauses or ends the whole test.
 """
@@ -67,6 +69,8 @@ def next_stage(
         return moved(stage, now, "stopped", SAMPLE_RATIO)
     before = _to_canary(stage)
     found, treatment = _advanced(experiment, before, facts, now)
+    if before.status == "paused" and has_older_sessions:
+        return stage
     is_upward = found.status == "promoted" or (found.status == before.status and found.step > before.step)
     if found == before or (is_upward and stage.before is not None):
         is_settled = stage.status == "running" and stage.before is not None and not has_older_sessions

@@ -78,6 +78,7 @@ def test_a_canary_pauses_itself_begins_again_and_is_rolled_back_the_second_time(
     assert halted.reason == "fewer successes"
     assert in_stage(halted).split.share == 0
     assert step(in_stage(halted), WORSE, at(1899)) == halted
+    assert step(in_stage(halted), WORSE, at(9000), older=True) == halted, "what it is paused for would count again"
     again = step(in_stage(halted), WORSE, at(1900))
     assert shown(again) == ("running", 0, 0.01, 0.0)
     assert again.retries == 1
