@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from centralcloud.contracts.fleet_configuration import CONTROL, Experiment
+from centralcloud.contracts.fleet_configuration import CONTROL, Experiment, to_nano_usd
 from centralcloud.experiments.false_discovery import two_sided
 from centralcloud.experiments.sentences import (
     Amount,
@@ -18,7 +18,7 @@ from centralcloud.experiments.sentences import (
     about_rollback,
     about_success,
 )
-from centralcloud.runtime.wording import decimals
+from centralcloud.runtime.wording import decimals, usd
 
 State = Literal["better", "worse", "open", "changed", "unknown"]
 
@@ -103,7 +103,7 @@ def statement_of(experiment: Experiment, treatment: int, metric: str, facts: Fac
         cap = f"{decimals(plan.latency_cap_ms / 1000, 1).removesuffix('.0')} s"
         sentence = about_ratio(name, CONTROL, interval, amount, less="faster", more="slower", cap=cap)
     elif metric == "cost":
-        cap = f"${plan.cost_cap_usd:g}"
+        cap = usd(to_nano_usd(plan.cost_cap_usd))
         sentence = about_ratio(name, CONTROL, interval, amount, less="cheaper", more="dearer", cap=cap)
     elif metric == "slo":
         within = Interval(-high, -low, interval.alpha)

@@ -41,7 +41,7 @@ def test_each_metric_has_its_own_sentence_and_those_without_outcomes_none() -> N
     found = {each.metric: each for each in statements_of(experiment, 0, facts, at(7200))}
     assert list(found) == ["success", "request_success", "latency", "cost", "slo", "arrived"]
     assert found["success"].sentence.startswith("gpt-x is better than control by 1.2 to 3.4 points of success (95%;")
-    assert "25.0 to 40.0%, each request capped at $0.10" in found["cost"].sentence
+    assert "25.0 to 40.0%, each request capped at 0.10 USD" in found["cost"].sentence
     assert found["slo"].sentence.startswith("gpt-x is better than control by 3.0 to 8.0 points of answers within 5 s")
     assert found["arrived"].sentence.startswith("gpt-x is worse than control by 1.0 to 4.0 points of outcomes")
     assert (found["slo"].state, found["arrived"].state) == ("better", "worse")
