@@ -4,6 +4,7 @@ A gateway and a command begin experiments in the same way. The time, the random 
 in.
 """
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -28,6 +29,7 @@ _MARGIN_OF_FAILING: Final = 0.03
 _BUSY_PER_MINUTE: Final = 500.0
 _FAILING_BELOW: Final = 0.85
 _LONGEST_SLUG: Final = 60
+_MEANS_TO_CAP: Final = 3.0
 
 
 class Traffic(NamedTuple):
@@ -36,10 +38,14 @@ class Traffic(NamedTuple):
     Attributes:
         per_minute: requests.
         success: the share of successes, 0 to 1; None: there was no outcome.
+        mean_ms: time of an answer; None: not known.
+        mean_cost_usd: of a request; None: not known.
     """
 
     per_minute: float
     success: float | None
+    mean_ms: float | None = None
+    mean_cost_usd: float | None = None
 
 
 class Begun(NamedTuple):
@@ -88,6 +94,13 @@ def begin(
     if "margin" not in plan:
         plan["margin"] = default_margin(traffic)
         notes.append(_about_margin(plan["margin"], traffic))
+    for name, mean, unit in (
+        ("latencyCapMs", traffic and traffic.mean_ms, "ms"),
+        ("costCapUsd", traffic and traffic.mean_cost_usd, "USD"),
+    ):
+        if name not in plan and mean:
+            plan[name] = default_cap(mean)
+            notes.append(f"{name} {plan[name]:g}: the mean in the last day is {mean:.3g} {unit}")
     share = plan["steps"][0] if isinstance(plan["steps"], list | tuple) and plan["steps"] else 0.0
     at = now.isoformat()
     body = {
@@ -115,6 +128,16 @@ def default_margin(traffic: Traffic | None) -> float:
     if traffic.success is not None and traffic.success < _FAILING_BELOW:
         return _MARGIN_OF_FAILING
     return _MARGIN_OF_BUSY if traffic.per_minute > _BUSY_PER_MINUTE else _MARGIN
+
+
+def default_cap(mean: float) -> float:
+    """Return the cap of times or costs with a mean: at least three times as much, the next of 1, 2 and 5 times a power of 10.
+
+    Outcomes are divided by their cap. One that is far above them all hides their differences; below 1/50 of it nothing shows.
+    """
+    least = _MEANS_TO_CAP * mean
+    power = 10.0 ** math.floor(math.log10(least))
+    return next((round(each * power, 12) for each in (1, 2, 5) if each * power >= least), 10 * power)
 
 
 def restarts(experiment: Experiment, earlier: Iterable[Experiment]) -> int:

@@ -392,9 +392,9 @@ class _Fold:
 
 
 def _facts(comparison: Comparison) -> Facts:
-    """Return the facts of a canary. Time and cost are compared once an outcome has them."""
+    """Return the facts of a canary. Time and cost are compared once an outcome has them; models that are free are not."""
     (facts,) = comparison.canary.facts()
-    seen = [comparison.canary.rollback.totals[row, 2] > 0 for row in range(1, OF_CANARY)]
+    seen = [comparison.canary.rollback.totals[row, 0] > 0 for row in range(1, OF_CANARY)]
     return facts._replace(
         within_time=facts.within_time if seen[0] else None,
         within_cost=facts.within_cost if seen[1] else None,

@@ -50,6 +50,8 @@ class _TrafficRow(NamedTuple):
     requests: int
     successes: int
     failures: int
+    mean_ms: float | None
+    mean_cost_usd: float | None
 
 
 _CURRENT_EXPERIMENTS = Query(__package__, "current_experiments", row=_Row)
@@ -167,7 +169,12 @@ def read_traffic(connection: psycopg.Connection[Any], scope: ExperimentScope) ->
     if not row.requests:
         return None
     outcomes = row.successes + row.failures
-    return Traffic(row.requests / _MINUTES_OF_A_DAY, row.successes / outcomes if outcomes else None)
+    return Traffic(
+        row.requests / _MINUTES_OF_A_DAY,
+        row.successes / outcomes if outcomes else None,
+        mean_ms=row.mean_ms,
+        mean_cost_usd=row.mean_cost_usd,
+    )
 
 
 def read_report(connection: psycopg.Connection[Any], experiment: str | None = None) -> dict[str, Any]:

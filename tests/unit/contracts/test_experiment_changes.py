@@ -103,6 +103,17 @@ def test_the_margin_follows_from_the_traffic(traffic: Traffic | None, margin: fl
     assert (asked.experiment.plan.margin, asked.notes) == (0.04, ())
 
 
+def test_the_caps_follow_from_the_traffic() -> None:
+    value = {"name": "x", "treatments": [{"model": "b"}]}
+    cheap = begun(value, traffic=Traffic(60, 0.95, mean_ms=140.0, mean_cost_usd=0.0004))
+    assert (cheap.experiment.plan.latency_cap_ms, cheap.experiment.plan.cost_cap_usd) == (500.0, 0.002)
+    assert "costCapUsd 0.002: the mean in the last day is 0.0004 USD" in cheap.notes
+    free = begun(value, traffic=Traffic(60, 0.95, mean_ms=5_000.0, mean_cost_usd=0.0)).experiment.plan
+    assert (free.latency_cap_ms, free.cost_cap_usd) == (20_000.0, 0.1)
+    asked = begun({**value, "plan": {"costCapUsd": 0.5}}, traffic=Traffic(60, 0.95, mean_cost_usd=0.01)).experiment
+    assert asked.plan.cost_cap_usd == 0.5
+
+
 def test_the_third_attempt_has_a_third_of_alpha() -> None:
     value = {"name": "x", "treatments": [{"model": "b"}], "plan": {"alpha": 0.06}}
     same = an_experiment()
