@@ -121,7 +121,9 @@ def change(
     with rights("change an experiment", "centralcloud_operator"), database.transaction() as connection:
         found = find_experiment(connection, name)
         if expected_version not in (None, found.version):
-            raise ConfigurationConflictError(f"the experiment {quote(found.experiment.id)} has changed since it was read")
+            raise ConfigurationConflictError(
+                f"the experiment {quote(found.experiment.id)} has changed since it was read"
+            )
         after = to(found.experiment, datetime.now(UTC), operator.reason)
         return Changed(after, change_stage(connection, after, found.version, author_of(operator)))
 
