@@ -9,12 +9,13 @@ import psycopg
 
 from centralcloud.contracts import ContractError
 from centralcloud.contracts.fleet_configuration import FleetConfiguration, read_configuration
+from centralcloud.contracts.limits import EXPERIMENTS_SILENT_SECONDS
 from centralcloud.runtime.configuration.reading import UnreadableConfigurationError, read_since
 from centralcloud.runtime.diagnostics import CheckResult, check_transaction, fail, ok, warn
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.wording import ago, counted, listed
 from instance_agent.sync.configuration_file import ConfigurationFile, ReceivedConfiguration
-from instance_agent.sync.daemon_heartbeat import SILENT_SECONDS, silent_words
+from instance_agent.sync.daemon_heartbeat import silent_words
 
 _NOT_ALLOWED: Final = "this login may not read it, and a sidecar does not need it; a gateway does"
 #: A key that expires sooner is a warning.
@@ -92,7 +93,7 @@ class ConfigurationChecks:
             return ok("none runs")
         found = f"{counted(running, 'experiment')} of {len(experiments)} run{'s' if running == 1 else ''}"
         age = self._seen_seconds
-        if running and (age is None or age > SILENT_SECONDS):
+        if running and (age is None or age > EXPERIMENTS_SILENT_SECONDS):
             return fail(
                 f"{found}, and {silent_words(age)}",
                 "start `centralcloud run` on this database; `centralcloud doctor` checks its tasks",

@@ -53,6 +53,8 @@ MAX_COST_USD: Final = 1e9
 NANO_USD_PER_USD: Final = 1_000_000_000
 MAX_COST_NANO_USD: Final = int(MAX_COST_USD) * NANO_USD_PER_USD
 MAX_CLOCK_AHEAD_HOURS: Final = 24
+#: A daemon that has not looked after the experiments for so long is silent: gateways send every session to control.
+EXPERIMENTS_SILENT_SECONDS: Final = 900.0
 
 #: A rate limit of a key: most requests in a window, and its length from 1 second to 31 days.
 MAX_RATE_REQUESTS: Final = 1_000_000_000

@@ -8,6 +8,7 @@ import psycopg
 
 from centralcloud.contracts.experiment_changes import STATUS_WORDS
 from centralcloud.contracts.fleet_configuration import CONTROL, Experiment, to_body
+from centralcloud.contracts.limits import EXPERIMENTS_SILENT_SECONDS
 from centralcloud.experiments.false_discovery import discoveries
 from centralcloud.experiments.results import COMPARISON, read_results, read_verdicts
 from centralcloud.experiments.sentences import Interval, leader, odds
@@ -25,8 +26,6 @@ from centralcloud.runtime.wording import age, ago, decimals, percent
 from centralcloud.store.operator_actions import list_actions
 
 _EXPERIMENTS_SEEN: Query[Any] = Query(__package__, "experiments_seen", row=datetime)
-#: Gateways treat no session once no daemon has looked for so long.
-_SILENT_SECONDS: Final = 900.0
 _MOST_ACTIONS: Final = 1000
 _SUCCESS: Final = "success"
 _NOTHING: Final = "nothing is folded yet"
@@ -114,7 +113,7 @@ def _sentences(
     experiment: Experiment, facts: Sequence[_Facts], now: datetime, seen_at: datetime | None
 ) -> Iterator[str]:
     yield _about_stage(experiment, now)
-    if experiment.is_open and (seen_at is None or (now - seen_at).total_seconds() > _SILENT_SECONDS):
+    if experiment.is_open and (seen_at is None or (now - seen_at).total_seconds() > EXPERIMENTS_SILENT_SECONDS):
         since = "yet" if seen_at is None else f"for {age((now - seen_at).total_seconds())}"
         yield f"no daemon has looked after it {since}: gateways send every session to control"
     intervals = {}

@@ -10,13 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from centralcloud.contracts.limits import EXPERIMENTS_SILENT_SECONDS
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.wording import ago
 
 log = get_logger(__name__)
 
-#: After so long without a sign no treatment serves a request: nothing would end one that does harm.
-SILENT_SECONDS: Final = 900.0
 _FILE_NAME: Final = "experiments_seen"
 #: How often the file gets the newest sign.
 _STORE_SECONDS: Final = 60.0
@@ -65,7 +64,7 @@ class DaemonHeartbeat:
 
     def is_silent(self) -> bool:
         """Whether there was no sign for 15 minutes, or never."""
-        return self._clock() - self._seen_at > SILENT_SECONDS
+        return self._clock() - self._seen_at > EXPERIMENTS_SILENT_SECONDS
 
     def seen(self, age_seconds: float | None) -> None:
         """Take the age of the sign from the database; None: it has none, as before the first experiment."""

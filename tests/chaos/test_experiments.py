@@ -1,52 +1,146 @@
 """Canaries end to end: three gateways with simulated models, a worker that judges, and what breaks in the middle."""
 
-import json
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 import pytest
 from support.experiment_fleet import INCUMBENT, ExperimentFleet, SessionClients, an_experiment_fleet
 from support.servers import execute
 from support.waiting import eventually
 
-#: Of the incumbent, for JSON that a check of the gateway finds wrong otherwise.
+#: The success of the incumbent's answers; a check of the gateway finds the wrong ones.
 _SUCCESS = 0.8
-_COMPARED = (
-    "SELECT count(*) FROM routing_records WHERE experiment = %s AND arm_share IS NOT NULL AND attempt = 1 "
-    "AND first_of_decision AND outcome = 'routed'"
-)
+#: Decisions that are due for the evidence of an experiment, by the records alone.
+_DUE = """
+SELECT count(*) FROM routing_records AS d, experiment_progress AS p
+WHERE d.experiment = %(id)s AND p.experiment_id = d.experiment AND d.timestamp >= p.began AND d.timestamp < p.folded_until
+    AND d.arm_share IS NOT NULL AND coalesce(d.attempt, 1) = 1 AND d.outcome = 'routed'
+"""
+_FOLDED = """
+SELECT (r.facts->'control'->>'requests')::bigint + (r.facts->'treatment'->>'requests')::bigint, p.late_dropped
+FROM experiment_results AS r JOIN experiment_progress AS p USING (experiment_id)
+WHERE r.experiment_id = %(id)s AND r.metric = 'comparison'
+"""
 
 
 @pytest.fixture(scope="module")
 def running_fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExperimentFleet]:
     with an_experiment_fleet(tmp_path_factory.mktemp("fleet")) as fleet:
-        for provider in ("atlas", "borealis", "cirrus", "dune", "ember"):
-            fleet.change(f"providers/{provider}-cloud", error_rate=0.0)
-        fleet.change(f"models/{INCUMBENT}", success_rate=_SUCCESS)
         yield fleet
 
 
-def test_canaries_side_by_side_end_as_their_models_deserve(running_fleet: ExperimentFleet) -> None:
-    fleet = running_fleet
-    fleet.change("models/atlas-large", success_rate=0.99)
-    fleet.change("models/cirrus-mini", success_rate=_SUCCESS)
-    fleet.change("models/dune-code", success_rate=0.4)
+@pytest.fixture
+def fleet(running_fleet: ExperimentFleet) -> ExperimentFleet:
+    """The fleet: the incumbent is right in 80% of its answers, and no provider fails."""
+    for provider in ("atlas", "borealis", "cirrus", "dune", "ember"):
+        running_fleet.change(f"providers/{provider}-cloud", error_rate=0.0)
+    running_fleet.change(f"models/{INCUMBENT}", success_rate=_SUCCESS)
+    running_fleet.change("models/atlas-large", success_rate=0.99)
+    running_fleet.change("models/cirrus-mini", success_rate=_SUCCESS)
+    running_fleet.change("models/dune-code", success_rate=0.4)
+    return running_fleet
+
+
+def assert_folded_once(fleet: ExperimentFleet, experiment: str) -> None:
+    """Check that the evidence has each decision that was due, by a recount of the records."""
+    ((due,),) = execute(fleet.server.url, _DUE, {"id": experiment})
+    ((folded, late),) = execute(fleet.server.url, _FOLDED, {"id": experiment})
+    assert folded > 0
+    assert folded + late >= due, f"{experiment}: {due} are due, {folded} folded, {late} late"
+    assert folded <= due, f"{experiment}: {folded} are folded of {due}: some twice"
+
+
+def left_early(clients: SessionClients, task_type: str) -> list[str]:
+    """Return the sessions of a canary that was promoted which went from treatment back to control."""
+    moved = []
+    for session, answers in clients.arms.items():
+        arms = [arm for _, arm in answers]
+        if session.startswith(task_type) and "new" in arms and set(arms[arms.index("new") :]) != {"new"}:
+            moved.append(session)
+    return moved
+
+
+def wait_for_answers(clients: SessionClients, count: int) -> None:
+    enough = sum(clients.models.values()) + count
+    eventually(lambda: sum(clients.models.values()) >= enough, within_seconds=90, what=f"{count} more answers")
+
+
+def wait_for_share(fleet: ExperimentFleet, experiment: str, share: float) -> None:
+    eventually(
+        lambda: fleet.stage(experiment)["share"] >= share or fleet.stage(experiment)["status"] != "running",
+        within_seconds=90,
+        what=f"a share of {share:.0%} of {experiment}",
+    )
+
+
+_MODELS = {"better": "atlas-large", "equal": "cirrus-mini", "worse": "dune-code", "dead": "ember-reason"}
+_ENDS = {"better": "promoted", "equal": "promoted", "worse": "rolledBack", "dead": "rolledBack"}
+
+
+@pytest.mark.parametrize(
+    "names", [("better", "dead"), pytest.param(("better", "equal", "worse", "dead"), marks=pytest.mark.soak)], ids=len
+)
+def test_canaries_end_as_their_models_deserve_while_a_daemon_and_a_replica_are_killed(
+    fleet: ExperimentFleet, names: Sequence[str]
+) -> None:
     fleet.change("providers/ember-cloud", error_rate=1.0)
-    begun = time.monotonic()
-    with SessionClients(fleet, ("better", "equal", "worse", "dead")) as clients:
-        better = fleet.begin("better", "atlas-large", requireBetter=True, ratioLimit=9.0)
-        equal = fleet.begin("equal", "cirrus-mini", margin=0.15)
-        worse = fleet.begin("worse", "dune-code")
-        dead = fleet.begin("dead", "ember-reason")
-        for each in (dead, worse):
-            fleet.wait_until(each, "rolledBack", "promoted")
-            print(each, round(time.monotonic() - begun, 1), fleet.stage(each), fleet.run("experiments", "show", each))
-        for each in (better, equal):
-            fleet.wait_until(each, "rolledBack", "promoted")
-            print(each, round(time.monotonic() - begun, 1), fleet.stage(each), fleet.run("experiments", "show", each))
-    print(clients.models, clients.errors)
-    assert {each: fleet.stage(each)["status"] for each in (better, equal, worse, dead)} == {
-        better: "promoted", equal: "promoted", worse: "rolledBack", dead: "rolledBack",
-    }  # fmt: skip
+    with SessionClients(fleet, names) as clients:
+        plans = {"better": {"requireBetter": True, "ratioLimit": 9.0}, "equal": {"margin": 0.15}}
+        begun = {name: fleet.begin(name, _MODELS[name], **plans.get(name, {})) for name in names}
+        wait_for_share(fleet, begun["better"], 0.25)
+        fleet.worker.kill()
+        wait_for_answers(clients, 100)
+        fleet.start_worker()
+        fleet.gateways[1].program.kill()
+        wait_for_answers(clients, 100)
+        fleet.start_again(1)
+        found = {name: fleet.wait_until(each, "promoted", "rolledBack") for name, each in begun.items()}
+        before = clients.models["new", _MODELS["better"]]
+        eventually(lambda: clients.models["new", _MODELS["better"]] > before + 20, what="traffic of the promoted model")
+
+    assert {name: stage["status"] for name, stage in found.items()} == {name: _ENDS[name] for name in names}
     assert not clients.errors
+    assert left_early(clients, "better") == []
+    for each in begun.values():
+        assert_folded_once(fleet, each)
+    printed = fleet.run("experiments", "show", begun["dead"])
+    assert "rolled back" in printed
+    served = clients.models["new", _MODELS["dead"]]
+    assert served == 0, "a dead model answered"
+
+
+@pytest.mark.soak
+def test_an_outage_of_control_promotes_no_worse_model(fleet: ExperimentFleet) -> None:
+    """For a second the incumbent fails altogether: the minute rule and the cap of a window keep that from being evidence."""
+    fleet.change("models/dune-code", success_rate=0.68)
+    with SessionClients(fleet, ("outage",)) as clients:
+        begun = fleet.begin("outage", "dune-code")
+        wait_for_share(fleet, begun, 0.25)
+        wait_for_answers(clients, 1500)
+        fleet.change("providers/borealis-cloud", error_rate=1.0)
+        time.sleep(1.0)  # the length of the outage, not a wait for anything
+        fleet.change("providers/borealis-cloud", error_rate=0.0)
+        wait_for_answers(clients, 2000)
+        assert fleet.stage(begun)["status"] in ("running", "rolledBack")
+    fleet.run("experiments", "stop", begun, check=False)
+
+
+@pytest.mark.parametrize("seconds", [pytest.param(120.0, marks=pytest.mark.soak)])
+def test_a_database_that_is_away_moves_no_session_and_the_canary_goes_on(
+    fleet: ExperimentFleet, seconds: float
+) -> None:
+    with SessionClients(fleet, ("away",)) as clients:
+        begun = fleet.begin("away", "atlas-large", ratioLimit=9.0, steps=[0.25, 0.5], dwellSeconds=20.0)
+        wait_for_answers(clients, 300)
+        fleet.server.stop()
+        began = time.monotonic()
+        eventually(
+            lambda: time.monotonic() - began > seconds, within_seconds=seconds + 60, what="the time of the outage"
+        )
+        during = [arm for answers in clients.arms.values() for at, arm in answers if at > began]
+        fleet.server.start()
+        fleet.wait_until(begun, "promoted", within_seconds=240)
+    assert not clients.errors
+    assert {"new", "control"} <= set(during), "gateways know the arms without the database"
+    assert left_early(clients, "away") == []
+    assert_folded_once(fleet, begun)

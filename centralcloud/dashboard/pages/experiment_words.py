@@ -12,13 +12,14 @@ from centralcloud.contracts.fleet_configuration import (
     ExperimentStage,
     Treatment,
 )
+from centralcloud.contracts.limits import EXPERIMENTS_SILENT_SECONDS
 from centralcloud.dashboard.pages.words import State, spoken
 from centralcloud.dashboard.web import formats
 from centralcloud.experiments.statements import State as Finding
 from centralcloud.runtime.wording import age, counted
 
 #: Gateways treat no session once no daemon has looked after the experiments for so long.
-SILENT: Final = timedelta(minutes=15)
+SILENT: Final = timedelta(seconds=EXPERIMENTS_SILENT_SECONDS)
 _MOST_NAMES: Final = 6
 
 _STATES: Final[Mapping[str, State]] = {"running": "note", "paused": "look", "promoted": "good", "rolledBack": "look"}
