@@ -131,9 +131,9 @@ def default_margin(traffic: Traffic | None) -> float:
 
 
 def default_cap(mean: float) -> float:
-    """Return the cap of times or costs with a mean: at least three times as much, the next of 1, 2 and 5 times a power of 10.
+    """Return the cap of times or costs with a mean: three times as much, rounded up to 1, 2 or 5 times a power of 10.
 
-    Outcomes are divided by their cap. One that is far above them all hides their differences; below 1/50 of it nothing shows.
+    Outcomes are divided by their cap. Where they are all below 1/50 of it, their differences do not show.
     """
     least = _MEANS_TO_CAP * mean
     power = 10.0 ** math.floor(math.log10(least))
