@@ -17,7 +17,6 @@ from centralcloud.runtime.commands.arguments import parse_age
 _MOST_BYTES: Final = 1_000_000
 #: A request may take as long as its timeout, and its outcome is ingested within this.
 _AFTER_TIMEOUT_SECONDS: Final = 60
-_LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PLAN_FIELDS: Final = ExperimentPlan.__struct_encode_fields__
 
 #: From the text of a score table (``rule:NAME``, ``version:N``, ``time:TIME`` or a file) to its scores in JSON.
@@ -184,7 +183,7 @@ def _read(file: str, option: str) -> Any:
     if len(text) > _MOST_BYTES:
         raise SettingsError(f"{option}: found more than {_MOST_BYTES:,} bytes in {file}, expected fewer")
     try:
-        return yaml.load(text, _LOADER)  # JSON is YAML, too  # noqa: S506
+        return yaml.safe_load(text)  # JSON is YAML, too
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
         where = str(error).replace("\n", " ")
         raise SettingsError(f"{option}: found a text that is not JSON or YAML in {file} ({where})") from None
