@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from support.launcher import stop_launcher
 from support.programs import Program, programs_in
 from support.progress import Progress
@@ -48,6 +49,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "timing: of processor time, or of the moments of a start; not run under coverage"
     )
+    # Both compare wall time with a limit: a loaded machine would fail a test that shows nothing wrong.
+    settings.register_profile("loaded", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("loaded")
     if config.option.rooms and not hasattr(config, "workerinput"):
         config.pluginmanager.register(Progress(config))
 

@@ -1,4 +1,4 @@
-"""`centralcloud evaluate`: what learning was worth, by the log."""
+"""`centralcloud evaluate`: what learning was worth, by experiments and by the log."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -10,7 +10,7 @@ from centralcloud.cli.arguments import parse_moment, refuse_empty
 from centralcloud.cli.context import open_database, read_settings
 from centralcloud.cli.report import as_json
 from centralcloud.contracts import SettingsError
-from centralcloud.runtime.terminal.output import AsJson, print_json, print_table, print_text
+from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows, print_table, print_text
 
 if TYPE_CHECKING:
     import psycopg
@@ -44,12 +44,13 @@ def evaluate(
     weeks: Annotated[int, typer.Option(min=1, max=52, help="Weeks of exploration.")] = 4,
     json_output: AsJson = False,
 ) -> None:
-    """Show what learning was worth: scores valued by the log, a switch, the price of probes.
+    """Show what learning was worth: experiments, scores valued by the log, a switch, the price of probes.
 
     Score tables are valued by decisions that were drawn with a recorded probability. Where the log has not tried what a
     table would do there is no number, but the name of the canary that would tell.
     """
     from centralcloud.evaluation.report import evaluate as read
+    from centralcloud.monitoring.experiments import list_experiments
 
     refuse_empty(against, "--against", "a table of scores")
     end = parse_moment(until, "--until") if until else datetime.now(UTC)
@@ -64,10 +65,17 @@ def evaluate(
         database.transaction(limit_seconds=None) as connection,
     ):
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        experiments = list_experiments(connection, with_ended=True)
         found = read(connection, start, end, against=_table(against), switch=_switch(switch, end), weeks=weeks)
     if json_output:
-        print_json(as_json(found))
+        print_json({"experiments": experiments, **as_json(found)})
     else:
+        print_text("EXPERIMENTS")
+        columns = dict.fromkeys(("id", "status", "treatment", "sessions", "result"))
+        print_rows(
+            experiments, columns, empty="no experiments: `centralcloud experiments start` begins one", texts=("result",)
+        )
+        print_text("")
         _print(found)
 
 

@@ -23,8 +23,10 @@ log = get_logger(__name__)
 _LEASE: Final = "experiments"
 #: A fold takes seconds, when it has much to catch up.
 _FOLD_SECONDS: Final = 60.0
-#: Longer than a fold may take; a daemon that stops releases it.
-_LEASE_SECONDS: Final = 90.0
+#: Rounds without a sign after which another daemon takes over, and the shortest such time. A daemon that stops does not wait for
+#: it. A fold may take longer: it holds the lease's row until it ends, and a second one after it would do no harm.
+_ROUNDS_OF_LEASE: Final = 3
+_LEAST_LEASE_SECONDS: Final = 10.0
 
 _LIST_PROGRESS = Query(__package__, "list_progress")
 _DELETE_PROGRESS = Query(__package__, "delete_progress")
@@ -63,6 +65,7 @@ class ExperimentTask(BackgroundTask):
             clock: for tests, in place of the server's.
         """
         super().__init__("experiments", database, interval_seconds=interval_seconds)
+        self._lease_seconds = max(_LEAST_LEASE_SECONDS, _ROUNDS_OF_LEASE * interval_seconds)
         self._advance = advance
         self._after_round = after_round
         self._clock = clock
@@ -74,7 +77,7 @@ class ExperimentTask(BackgroundTask):
             known = dict(_LIST_PROGRESS.all(connection))
             if not experiments and not known:
                 return False
-            if not acquire_lease(connection, _LEASE, seconds=_LEASE_SECONDS):
+            if not acquire_lease(connection, _LEASE, seconds=self._lease_seconds):
                 return False
             _forget(connection, experiments, known)
         is_behind, failed = False, None
@@ -97,7 +100,7 @@ class ExperimentTask(BackgroundTask):
 
     def _fold(self, experiment: Experiment) -> bool:
         with self.database.transaction(limit_seconds=_FOLD_SECONDS) as connection:
-            if not acquire_lease(connection, _LEASE, seconds=_LEASE_SECONDS):
+            if not acquire_lease(connection, _LEASE, seconds=self._lease_seconds):
                 return False
             found = beat(connection, self._clock() if self._clock else None)
             folded = fold(connection, experiment, found.ingested_until(experiment))

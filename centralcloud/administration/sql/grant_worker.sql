@@ -7,7 +7,8 @@ GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA centralcloud TO {role};
 -- The configuration, keys included, is changed by a role of its own, and only gateways and that role read its entries.
 REVOKE EXECUTE ON FUNCTION
     centralcloud.configuration_since, centralcloud.lock_configuration, centralcloud.write_configuration, centralcloud.report_model_health,
-    centralcloud.configuration_at, centralcloud.configuration_changes, centralcloud.set_model_status
+    centralcloud.configuration_at, centralcloud.configuration_changes, centralcloud.set_model_status,
+    centralcloud.experiments_ever, centralcloud.scope_traffic
 FROM {role};
 GRANT SELECT, INSERT, UPDATE, DELETE ON
     {tables}

@@ -11,7 +11,9 @@ from support.operators import OPERATOR
 from support.servers import execute
 from typer.testing import CliRunner, Result
 
+from centralcloud.administration.experiments import change, start
 from centralcloud.cli.app import app
+from centralcloud.contracts.experiment_changes import stopped
 from centralcloud.evaluation.exploration import WEEK
 from centralcloud.evaluation.reading import read_at, read_configured, read_decisions, read_published, read_strata
 from centralcloud.evaluation.report import Switch, compare_around, read_exploration, value_tables
@@ -99,6 +101,14 @@ def test_the_published_scores_are_valued_against_those_without_learning(database
     compared = json.loads(CliRunner().invoke(app, ["scores", "--compare", "--json"]).stdout)["by_log"]
     assert {table["name"] for table in compared["tables"]} >= {"the published scores", "the scores of threshold"}
     assert "Success by the log of the last 7 days" in CliRunner().invoke(app, ["scores", "--compare"]).stdout
+
+
+def test_experiments_come_first_those_that_have_ended_included(database: Database) -> None:
+    begun = start(database, {"name": "Try b", "treatments": [{"model": "b"}]}, OPERATOR, field="experiment").experiment
+    change(database, begun.id, stopped, OPERATOR)
+    (row,) = read_json()["experiments"]
+    assert (row["id"], row["status"], row["result"]) == (begun.id, "stopped", "nothing is folded yet")
+    assert evaluate().stdout.index(begun.id) < evaluate().stdout.index("SCORES BY THE LOG")
 
 
 def test_only_drawn_first_attempts_count(database: Database, database_url: str) -> None:

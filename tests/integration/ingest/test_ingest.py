@@ -207,7 +207,7 @@ _DECISIONS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(decisions=_DECISIONS, batch_size=st.integers(1, 12))
 def test_the_counters_equal_a_plain_recount(
     database: Database, database_url: str, decisions: list[dict], batch_size: int
