@@ -178,7 +178,7 @@ def test_each_rule_of_outcomes(database: Database, database_url: str) -> None:
             2, "new", success=False, fallback=True, ms=300, cost=0.01
         ),  # the first attempt counts; the request succeeded
         Asked(3, "new", success=None, cost=0.05),  # no outcome: a failure without time and cost
-        Asked(4, "new", outcome_after=700, ms=700_000),  # after 660 s: as if there were none
+        Asked(4, "new", outcome_after=1000, ms=1_000_000),  # after 960 s: as if there were none
         Asked(5, "new", success=False, kind="caller", ms=50),  # left out of all but `arrived`
         Asked(6, "new", success=False, kind="policy"),
         Asked(7, "control", ms=20_000, cost=0.5),  # beyond the caps of 10 s and 0.1 USD
@@ -244,12 +244,12 @@ def test_a_step_moves_no_folded_session(database: Database, database_url: str) -
     experiment = an_experiment(share=0.5, before=0.1, since=after(60))
     assert fold_until(database, experiment, 0).has_older_sessions, "its watermark is not beyond the step"
     ingest(database, database_url, events_of(*asked))
-    fold_until(database, experiment, 60 + 660)
-    folded = fold_until(database, experiment, 1500)
+    fold_until(database, experiment, 60 + 960)
+    folded = fold_until(database, experiment, 1800)
     assert folded.has_older_sessions
-    folded = fold_until(database, experiment, 80 + 1800 + 660)
+    folded = fold_until(database, experiment, 80 + 1800 + 960)
     assert folded.has_older_sessions, "sessions 1 and 2 are idle for less than half an hour"
-    folded = fold_until(database, experiment, 80 + 1800 + 720)
+    folded = fold_until(database, experiment, 80 + 1800 + 1020)
     assert not folded.has_older_sessions
     fold_until(database, experiment, OVER)
     assert outcomes_of(database, "success") == ((1, 1.0), (2, 2.0))
@@ -259,12 +259,12 @@ def test_evidence_for_a_roll_back_begins_anew_with_a_step(database: Database, da
     bad = [Asked(float(n), ("control", "new")[n % 2], success=n % 2 == 0) for n in range(100)]
     ingest(database, database_url, events_of(*bad))
     experiment = an_experiment()
-    worse = fold_until(database, experiment, 800).facts[0]
+    worse = fold_until(database, experiment, 1100).facts[0]
     assert worse.worse > 5
     assert worse.worse_promptly > 5
     again = an_experiment(retries=1)
-    assert fold_until(database, again, 800).facts[0].worse == pytest.approx(0.0)
-    assert fold_until(database, again, 800).facts[0].worse_promptly == pytest.approx(0.0)
+    assert fold_until(database, again, 1100).facts[0].worse == pytest.approx(0.0)
+    assert fold_until(database, again, 1100).facts[0].worse_promptly == pytest.approx(0.0)
 
 
 def test_the_prompt_guard_does_not_wait(database: Database, database_url: str) -> None:
@@ -312,3 +312,12 @@ def test_each_treatment_is_compared_with_control_alone(database: Database, datab
         assert (facts["treatment"]["outcomes"], facts["treatment"]["sum"]) == expected
         assert facts["control"]["outcomes"] == 2
         assert facts["alpha"] == 0.025
+
+
+def test_a_request_that_took_as_long_as_a_gateway_allows_is_folded(database: Database, database_url: str) -> None:
+    """A gateway sends the decision and its outcome at the end: earlier folds would drop it in the slower arm alone."""
+    experiment = an_experiment()
+    fold_until(database, experiment, 900)
+    ingest(database, database_url, events_of(Asked(1, "new", success=False, kind="timeout", outcome_after=900)))
+    fold_until(database, experiment, OVER)
+    assert outcomes_of(database, "success") == ((0, 0.0), (1, 0.0))

@@ -113,7 +113,7 @@ def test_what_waits_in_the_queue_holds_the_watermark_back(database: Database, da
     task_of(database, advance).run_once()
     assert advance.seen[-1][1].folded_until == BEGAN, "5 minutes are less than outcomes may take"
     execute(
-        database_url, "UPDATE pgmq.q_model_routing_decisions SET enqueued_at = %s", (BEGAN + timedelta(minutes=14),)
+        database_url, "UPDATE pgmq.q_model_routing_decisions SET enqueued_at = %s", (BEGAN + timedelta(minutes=19),)
     )
     task_of(database, advance).run_once()
     assert advance.seen[-1][1].folded_until == BEGAN + timedelta(minutes=3)
