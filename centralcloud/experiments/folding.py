@@ -226,6 +226,8 @@ class _Fold:
     def _fold_first_outcomes(self, after_id: int) -> tuple[int, bool]:
         """Fold the first outcomes of sessions that have arrived; return the newest record that was looked at.
 
+        A session that begins without being compared is stored, too: it must not begin again at a later outcome.
+
         A record of a transaction that was committed after that of a greater id may be left out: at most once is enough here.
         """
         newest = _NEWEST_RECORD.maybe(self._connection) or 0
@@ -255,7 +257,7 @@ class _Fold:
                 },
             )
             is_first[sessions] = np.isin(found["key"][sessions], np.array(new, dtype=np.int64))
-        chosen = np.flatnonzero(is_first)
+        chosen = np.flatnonzero(is_first & (found["share"] > 0))
         firsts = FirstOutcomes(
             found["arm"][chosen],
             found["share"][chosen],
@@ -375,7 +377,7 @@ class _Fold:
                 "keys": stays.key.tolist(),
                 "first_at": stays.first_at.tolist(),
                 "last_at": stays.last_at.tolist(),
-                "share": np.where(np.isnan(stays.share), -1.0, stays.share).tolist(),
+                "share": np.where(batches.are_compared(stays.arm, stays.share), stays.share, -1.0).tolist(),
                 "arm": np.maximum(stays.arm, batches.CONTROL).tolist(),
                 "is_folded": stays.is_folded.tolist(),
                 "outcomes": [outcomes[start:end] for start, end in zip(starts, ends.tolist(), strict=True)],

@@ -314,6 +314,28 @@ def test_each_treatment_is_compared_with_control_alone(database: Database, datab
         assert facts["alpha"] == 0.025
 
 
+def test_a_session_that_a_step_has_moved_begins_for_no_guard(database: Database, database_url: str) -> None:
+    """It began between two shares: only treatment would have such sessions."""
+    moved = [Asked(float(n), session=n, share=None) for n in range(40)]
+    moved += [Asked(200.0 + n, "new", session=n, success=False, number=100 + n) for n in range(40)]
+    experiment = an_experiment()
+    fold_until(database, experiment, 0)
+    ingest(database, database_url, events_of(*moved))
+    folded = fold_until(database, experiment, 0, OVER)
+    assert folded.facts[0].worse_promptly == 0.0
+    assert folded.facts[0].outcomes == 0.0
+    assert result_of(database, COMPARISON)["treatment"]["folded_sessions"] == 0
+
+
+def test_a_session_of_an_arm_that_the_experiment_does_not_have_is_not_one_of_control(
+    database: Database, database_url: str
+) -> None:
+    ingest(database, database_url, events_of(Asked(1, "other", session=1), Asked(100, session=1), Asked(101)))
+    experiment = an_experiment()
+    fold_until(database, experiment, 1030, OVER)
+    assert outcomes_of(database, "success") == ((1, 1.0), (0, 0.0))
+
+
 def test_a_request_that_took_as_long_as_a_gateway_allows_is_folded(database: Database, database_url: str) -> None:
     """A gateway sends the decision and its outcome at the end: earlier folds would drop it in the slower arm alone."""
     experiment = an_experiment()
