@@ -158,7 +158,7 @@ class _Fold:
         facts = [_facts(each) for each in self._comparisons]
         if self._store_comparisons() or dropped != progress.late_dropped:
             store_results(self._connection, self._experiment, self._comparisons, facts, late_dropped=dropped)
-        oldest = _OLDEST_SESSION.one(self._connection, {"experiment_id": self._experiment.id})
+        oldest = self._oldest_session(until)
         return Folded(
             facts=facts,
             has_older_sessions=folded_until < stage.since or (oldest is not None and oldest < stage.since),
@@ -384,6 +384,15 @@ class _Fold:
             },
         )
         require_stored("experiment_sessions", written=len(stays.key), stored=stored)
+
+    def _oldest_session(self, until: int) -> datetime | None:
+        """Return when the oldest open session began; None: none is open.
+
+        One that goes on for longer than its 20 outcomes can take is not waited for: the share of its first decision has had
+        its outcomes. A name that a program uses for ever would otherwise stop the ramp.
+        """
+        began = to_time(until * self._minute - (batches.MOST_OUTCOMES + 1) * self._idle)
+        return _OLDEST_SESSION.one(self._connection, {"experiment_id": self._experiment.id, "began": began})
 
     def _count_late(self, since: int, until: int) -> int:
         return (

@@ -327,6 +327,14 @@ def test_a_session_that_a_step_has_moved_begins_for_no_guard(database: Database,
     assert result_of(database, COMPARISON)["treatment"]["folded_sessions"] == 0
 
 
+def test_a_session_that_never_ends_does_not_hold_a_step_for_ever(database: Database, database_url: str) -> None:
+    plan = ExperimentPlan(idle_seconds=60.0)
+    experiment = an_experiment(plan=plan, share=0.5, before=0.1, since=after(100))
+    ingest(database, database_url, events_of(*(Asked(50.0 * n, session=1, share=0.5) for n in range(60))))
+    assert fold_until(database, experiment, 1200 + 960).has_older_sessions
+    assert not fold_until(database, experiment, 1320 + 960).has_older_sessions, "21 times as long as it may be idle"
+
+
 def test_a_session_of_an_arm_that_the_experiment_does_not_have_is_not_one_of_control(
     database: Database, database_url: str
 ) -> None:
