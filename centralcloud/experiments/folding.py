@@ -135,11 +135,15 @@ class _Fold:
     def run(self, ingested_until: datetime, most_records: int) -> Folded:
         progress, stage = self._progress, self._experiment.stage
         self._begin_stage(progress)
+        # Until the share begins again, what is folded is from before the pause: its failures must not count after it.
+        is_before_retry = stage.retries != progress.retries and stage.before is not None
         prompted, catches_up = self._fold_first_outcomes(progress.prompted_id)
         since = to_microseconds(progress.folded_until) // self._minute
         due = max(since, to_microseconds(ingested_until - self._within) // self._minute)
         until = min(self._batch_end(since, due, most_records), since + _MOST_MINUTES)
         decisions = self._fold_minutes(since, until) if until > since else 0
+        if is_before_retry:
+            self._begin_stage(progress)
         dropped = progress.late_dropped + self._count_late(since, until)
         folded_until = to_time(until * self._minute)
         stored = _UPDATE_PROGRESS.run(
@@ -149,7 +153,7 @@ class _Fold:
                 "folded_until": folded_until,
                 "prompted_id": prompted,
                 "step": stage.step,
-                "retries": stage.retries,
+                "retries": progress.retries if is_before_retry else stage.retries,
                 "late_dropped": dropped,
                 "state": self._late.to_bytes(),
             },

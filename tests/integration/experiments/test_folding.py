@@ -335,6 +335,24 @@ def test_a_session_that_never_ends_does_not_hold_a_step_for_ever(database: Datab
     assert not fold_until(database, experiment, 1320 + 960).has_older_sessions, "21 times as long as it may be idle"
 
 
+def test_sessions_from_before_a_pause_do_not_count_after_it_where_an_operator_resumes_at_once(
+    database: Database, database_url: str
+) -> None:
+    experiment = an_experiment()
+    fold_until(database, experiment, 0)
+    bad = [Asked(float(n), ("control", "new")[n % 2], success=n % 2 == 0) for n in range(100)]
+    ingest(database, database_url, events_of(*bad))
+    assert fold_until(database, experiment, 0).facts[0].worse_promptly > 5
+    resumed = an_experiment(retries=1, before=0.0, since=after(200))
+    found = fold_until(database, resumed, 200, 1100).facts[0]
+    assert (found.worse, found.worse_promptly) == (pytest.approx(0.0), pytest.approx(0.0))
+    settled = an_experiment(retries=1, since=after(1200))
+    assert fold_until(database, settled, 1200).facts[0].worse == pytest.approx(0.0)
+    worse = [Asked(1300.0 + n, ("control", "new")[n % 2], success=n % 2 == 0, number=200 + n) for n in range(100)]
+    ingest(database, database_url, events_of(*worse))
+    assert fold_until(database, settled, 2400).facts[0].worse > 5, "its own evidence counts"
+
+
 def test_a_session_of_an_arm_that_the_experiment_does_not_have_is_not_one_of_control(
     database: Database, database_url: str
 ) -> None:
