@@ -44,8 +44,9 @@ MOST_RECORDS: Final = 10_000
 _MOST_IDS: Final = 40_000
 _MICROSECONDS: Final = 1_000_000
 _MINUTES_OF_WINDOW: Final = 10
-#: Minutes, of which each is judged, that one call folds at most; and how short one may be, in microseconds.
-_MOST_MINUTES: Final = 20_000
+#: Minutes, of which each is judged, that one call folds at most: the table has room for the counts of 5,400. And how short
+#: one may be, in microseconds.
+_MOST_MINUTES: Final = 4_000
 _LEAST_MINUTE: Final = 10_000
 
 

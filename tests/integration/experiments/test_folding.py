@@ -353,6 +353,16 @@ def test_sessions_from_before_a_pause_do_not_count_after_it_where_an_operator_re
     assert fold_until(database, settled, 2400).facts[0].worse > 5, "its own evidence counts"
 
 
+def test_more_minutes_than_the_counts_of_late_records_have_room_for_are_folded(
+    database: Database, database_url: str
+) -> None:
+    """After a long absence of the daemon, with a record in each minute."""
+    ingest(database, database_url, events_of(*(Asked(n + 0.5, success=None) for n in range(5600))))
+    folded = fold_until(database, an_experiment(plan=ExperimentPlan(window_seconds=10.0)), OVER)
+    assert not folded.is_behind
+    assert result_of(database, COMPARISON)["control"]["requests"] == 5600
+
+
 def test_a_session_of_an_arm_that_the_experiment_does_not_have_is_not_one_of_control(
     database: Database, database_url: str
 ) -> None:
