@@ -397,7 +397,9 @@ class _Fold:
         its outcomes. A name that a program uses for ever would otherwise stop the ramp.
         """
         began = to_time(until * self._minute - (batches.MOST_OUTCOMES + 1) * self._idle)
-        return _OLDEST_SESSION.one(self._connection, {"experiment_id": self._experiment.id, "began": began})
+        values = {"experiment_id": self._experiment.id, "began": began}
+        oldest: datetime | None = _OLDEST_SESSION.one(self._connection, values)
+        return oldest
 
     def _count_late(self, since: int, until: int) -> int:
         return (
