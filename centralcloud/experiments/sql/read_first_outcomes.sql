@@ -26,11 +26,15 @@ FROM (
             bool_or(r.outcome = 'success') AS won,
             bool_or(r.outcome = 'failure') AS lost,
             bool_or(r.outcome = 'failure' AND coalesce(r.error_kind IN ('caller', 'policy'), false)) AS blameless
-        FROM public.routing_records AS r
-        WHERE r.request_id = d.request_id
-            AND r.instance_id = d.instance_id AND r.decision_id IS NOT DISTINCT FROM d.decision_id
+        FROM (
+            SELECT r.outcome, r.error_kind, r.instance_id, r.decision_id, r.attempt
+            FROM public.routing_records AS r
+            WHERE r.request_id = d.request_id
+                AND r.created_at >= now() - interval '8 days' AND r.created_at < now() + interval '1 day'
+            LIMIT 100  -- as in read_decisions
+        ) AS r
+        WHERE r.instance_id = d.instance_id AND r.decision_id IS NOT DISTINCT FROM d.decision_id
             AND (d.decision_id IS NOT NULL OR r.attempt IS NOT DISTINCT FROM d.attempt)
-            AND r.created_at >= now() - interval '8 days' AND r.created_at < now() + interval '1 day'
     ) AS own ON d.request_id IS NOT NULL
     WHERE d.id > %(after_id)s AND d.id <= %(until_id)s
         AND d.created_at >= now() - interval '8 days' AND d.created_at < now() + interval '1 day'

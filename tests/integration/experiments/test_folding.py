@@ -379,3 +379,16 @@ def test_a_request_that_took_as_long_as_a_gateway_allows_is_folded(database: Dat
     ingest(database, database_url, events_of(Asked(1, "new", success=False, kind="timeout", outcome_after=900)))
     fold_until(database, experiment, OVER)
     assert outcomes_of(database, "success") == ((0, 0.0), (1, 0.0))
+
+
+def test_a_request_that_is_named_again_and_again_is_not_read_as_often(database: Database, database_url: str) -> None:
+    """An instance that does so must not keep the guards from what the others do."""
+    events = events_of(*(Asked(1 + n / 10, success=None) for n in range(400)))
+    for each in events:
+        each["routing_decision"]["request_id"] = "019a7a3e-0000-7000-8000-000000000001"
+    ingest(database, database_url, events)
+    read = "SELECT sum(idx_tup_fetch) FROM pg_stat_xact_all_tables WHERE relname LIKE 'routing_records%'"
+    with database.transaction() as connection:
+        assert fold(connection, an_experiment(), after(OVER)).decisions == 400
+        (rows,) = connection.execute(read).fetchone()  # type: ignore[misc]
+    assert rows < 2.5 * 400 * 100
