@@ -44,8 +44,9 @@ MOST_RECORDS: Final = 10_000
 _MOST_IDS: Final = 40_000
 _MICROSECONDS: Final = 1_000_000
 _MINUTES_OF_WINDOW: Final = 10
-#: Minutes, of which each is judged, that one call folds at most; and how short one may be, in microseconds.
-_MOST_MINUTES: Final = 20_000
+#: Minutes, of which each is judged, that one call folds at most: the table has room for the counts of 5,400. And how short
+#: one may be, in microseconds.
+_MOST_MINUTES: Final = 4_000
 _LEAST_MINUTE: Final = 10_000
 
 
@@ -135,11 +136,15 @@ class _Fold:
     def run(self, ingested_until: datetime, most_records: int) -> Folded:
         progress, stage = self._progress, self._experiment.stage
         self._begin_stage(progress)
+        # Until the share begins again, what is folded is from before the pause: its failures must not count after it.
+        is_before_retry = stage.retries != progress.retries and stage.before is not None
         prompted, catches_up = self._fold_first_outcomes(progress.prompted_id)
         since = to_microseconds(progress.folded_until) // self._minute
         due = max(since, to_microseconds(ingested_until - self._within) // self._minute)
         until = min(self._batch_end(since, due, most_records), since + _MOST_MINUTES)
         decisions = self._fold_minutes(since, until) if until > since else 0
+        if is_before_retry:
+            self._begin_stage(progress)
         dropped = progress.late_dropped + self._count_late(since, until)
         folded_until = to_time(until * self._minute)
         stored = _UPDATE_PROGRESS.run(
@@ -149,7 +154,7 @@ class _Fold:
                 "folded_until": folded_until,
                 "prompted_id": prompted,
                 "step": stage.step,
-                "retries": stage.retries,
+                "retries": progress.retries if is_before_retry else stage.retries,
                 "late_dropped": dropped,
                 "state": self._late.to_bytes(),
             },
@@ -158,7 +163,7 @@ class _Fold:
         facts = [_facts(each) for each in self._comparisons]
         if self._store_comparisons() or dropped != progress.late_dropped:
             store_results(self._connection, self._experiment, self._comparisons, facts, late_dropped=dropped)
-        oldest = _OLDEST_SESSION.one(self._connection, {"experiment_id": self._experiment.id})
+        oldest = self._oldest_session(until)
         return Folded(
             facts=facts,
             has_older_sessions=folded_until < stage.since or (oldest is not None and oldest < stage.since),
@@ -226,6 +231,8 @@ class _Fold:
     def _fold_first_outcomes(self, after_id: int) -> tuple[int, bool]:
         """Fold the first outcomes of sessions that have arrived; return the newest record that was looked at.
 
+        A session that begins without being compared is stored, too: it must not begin again at a later outcome.
+
         A record of a transaction that was committed after that of a greater id may be left out: at most once is enough here.
         """
         newest = _NEWEST_RECORD.maybe(self._connection) or 0
@@ -255,7 +262,7 @@ class _Fold:
                 },
             )
             is_first[sessions] = np.isin(found["key"][sessions], np.array(new, dtype=np.int64))
-        chosen = np.flatnonzero(is_first)
+        chosen = np.flatnonzero(is_first & (found["share"] > 0))
         firsts = FirstOutcomes(
             found["arm"][chosen],
             found["share"][chosen],
@@ -375,13 +382,24 @@ class _Fold:
                 "keys": stays.key.tolist(),
                 "first_at": stays.first_at.tolist(),
                 "last_at": stays.last_at.tolist(),
-                "share": np.where(np.isnan(stays.share), -1.0, stays.share).tolist(),
+                "share": np.where(batches.are_compared(stays.arm, stays.share), stays.share, -1.0).tolist(),
                 "arm": np.maximum(stays.arm, batches.CONTROL).tolist(),
                 "is_folded": stays.is_folded.tolist(),
                 "outcomes": [outcomes[start:end] for start, end in zip(starts, ends.tolist(), strict=True)],
             },
         )
         require_stored("experiment_sessions", written=len(stays.key), stored=stored)
+
+    def _oldest_session(self, until: int) -> datetime | None:
+        """Return when the oldest open session began; None: none is open.
+
+        One that goes on for longer than its 20 outcomes can take is not waited for: the share of its first decision has had
+        its outcomes. A name that a program uses for ever would otherwise stop the ramp.
+        """
+        began = to_time(until * self._minute - (batches.MOST_OUTCOMES + 1) * self._idle)
+        values = {"experiment_id": self._experiment.id, "began": began}
+        oldest: datetime | None = _OLDEST_SESSION.one(self._connection, values)
+        return oldest
 
     def _count_late(self, since: int, until: int) -> int:
         return (

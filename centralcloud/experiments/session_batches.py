@@ -143,8 +143,9 @@ def assemble(decisions: Decisions, known: OpenSessions, clock: Clock) -> Assembl
     goes_on = np.zeros(len(known.key), dtype=bool)
     goes_on[parts.old[parts.goes_on]] = True
     known_over = ~goes_on & (_minute_of_end(known.last_at + clock.idle, clock.minute) < clock.minutes)
-    known_folds = known_over & ~known.is_folded & _are_compared(known.arm, known.share)
-    begun = decisions.alone & _are_compared(decisions.arm, decisions.share)
+    # A session without an outcome is known from the prompt guard alone: its decision came after its time was folded.
+    known_folds = known_over & ~known.is_folded & are_compared(known.arm, known.share) & (known.counts > 0)
+    begun = decisions.alone & are_compared(decisions.arm, decisions.share)
     begun[parts.rows[ends.begins]] = True
     return Assembled(
         _folded(parts, ends, known_folds, clock),
@@ -223,11 +224,13 @@ def _stretches(decisions: Decisions, known: OpenSessions, idle: int) -> _Stretch
 def _ends(parts: _Stretches, clock: Clock) -> _Ends:
     decisions, known, rows, number, heads = parts.decisions, parts.known, parts.rows, parts.number, parts.heads
     at, size = decisions.at[rows], len(heads)
-    arm = parts.of_old(known.arm, decisions.arm[rows[heads]])
-    share = parts.of_old(known.share, decisions.share[rows[heads]])
+    # The prompt guard stores a session at its first outcome: a decision before that one is the first of the session.
+    is_first = at[heads] < parts.of_old(known.first_at, at[heads])
+    arm = np.where(is_first, decisions.arm[rows[heads]], parts.of_old(known.arm, decisions.arm[rows[heads]]))
+    share = np.where(is_first, decisions.share[rows[heads]], parts.of_old(known.share, decisions.share[rows[heads]]))
     was_folded = parts.of_old(known.is_folded, np.zeros(size, dtype=bool))
     had = parts.of_old(known.counts, np.zeros(size, dtype=np.int64))
-    compared = _are_compared(arm, share)
+    compared = are_compared(arm, share)
     fits = (decisions.arm[rows] == arm[number]) & (decisions.share[rows] == share[number])
     fits &= compared[number] & ~was_folded[number]
     so_far = np.cumsum(fits)
@@ -260,7 +263,7 @@ def _folded(parts: _Stretches, ends: _Ends, known_folds: Booleans, clock: Clock)
     decisions, known, stretch_of = parts.decisions, parts.known, _stretch_of_stored(parts)
     old = np.flatnonzero(known_folds)
     new = np.flatnonzero(ends.folds)
-    alone = np.flatnonzero(decisions.alone & _are_compared(decisions.arm, decisions.share))
+    alone = np.flatnonzero(decisions.alone & are_compared(decisions.arm, decisions.share))
     session_of = np.repeat(np.arange(len(known.key)), known.counts)
     stored = np.flatnonzero(known_folds[session_of])
     going_on = np.flatnonzero((stretch_of >= 0) & _taken(ends.folds, stretch_of))
@@ -333,7 +336,8 @@ def _stretch_of_stored(parts: _Stretches) -> Integers:
     return found
 
 
-def _are_compared(arm: Integers, share: Floats) -> Booleans:
+def are_compared(arm: Integers, share: Floats) -> Booleans:
+    """Return which sessions are compared: those with a share, in an arm that the experiment has."""
     found: Booleans = ~np.isnan(share) & (arm >= CONTROL)
     return found
 

@@ -14,6 +14,7 @@ from centralcloud.experiments.watermark import beat
 from centralcloud.runtime.configuration.experiments import read_experiments
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.postgres.errors import summarize_error
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.process.background import BackgroundTask
 from centralcloud.store.leases import acquire_lease, release_lease
@@ -80,13 +81,14 @@ class ExperimentTask(BackgroundTask):
             if not acquire_lease(connection, _LEASE, seconds=self._lease_seconds):
                 return False
             _forget(connection, experiments, known)
-        is_behind, failed = False, None
+        is_behind = False
+        failed: Exception | None = None
         for experiment in experiments:
             if experiment.is_open and not self.stopping:
                 try:
                     is_behind |= self._fold(experiment)
-                except CentralCloudError as error:  # of this one alone: the others go on
-                    log.warning("experiment_not_folded", experiment=experiment.id, error=str(error))
+                except (CentralCloudError, psycopg.Error) as error:  # of this one alone: the others go on
+                    log.warning("experiment_not_folded", experiment=experiment.id, error=summarize_error(error))
                     failed = failed or error
         if experiments and self._after_round is not None:
             self._after_round()

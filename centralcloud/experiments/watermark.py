@@ -34,7 +34,8 @@ class Beat(NamedTuple):
         found = [self.now] if self.oldest_waiting_at is None else [self.now, self.oldest_waiting_at]
         if self.resumed_at is not None and self.silent_for is not None:
             silent_since = self.resumed_at - self.silent_for
-            is_held = self.now < self.resumed_at + min(self.silent_for, LONGEST_HOLD)
+            # A silence in the future is from before the server's clock was set back.
+            is_held = self.resumed_at <= self.now < self.resumed_at + min(self.silent_for, LONGEST_HOLD)
             if is_held and experiment.stage.began < silent_since:
                 found.append(silent_since)
         return min(found)

@@ -110,7 +110,8 @@ class ExperimentPlan(Entry, frozen=True):
         latency_cap_ms, cost_cap_usd: times and costs are compared up to here.
         slo_ms: an answer that takes longer breaks the objective.
         idle_seconds: a session without a request for so long has ended.
-        outcome_within_seconds: a request without an outcome after this time has failed.
+        outcome_within_seconds: a request without an outcome after this time has failed. The longest time of a request, 900
+            seconds by default, and a minute: events of a slower one come too late to count, in the slower arm alone.
         window_seconds: no window of this length may multiply the evidence for a promotion by more than 2; a tenth of it is
             judged as a "bad minute".
     """
@@ -132,7 +133,7 @@ class ExperimentPlan(Entry, frozen=True):
     cost_cap_usd: Annotated[float, msgspec.Meta(gt=0, le=1000)] = 0.1
     slo_ms: Annotated[float, msgspec.Meta(gt=0, le=86_400_000)] | None = None
     idle_seconds: _Seconds = 1800.0
-    outcome_within_seconds: _Seconds = 660.0
+    outcome_within_seconds: _Seconds = 960.0
     window_seconds: _Seconds = 600.0
 
 

@@ -56,6 +56,7 @@ FROM (
             FROM public.routing_records AS r
             WHERE r.request_id = d.request_id AND r.timestamp <= d.timestamp + %(within)s::interval
                 AND r.created_at >= %(since)s::timestamptz - interval '8 days' AND r.created_at < now() + interval '1 day'
+            LIMIT 100  -- a request has a few: one that an instance names again and again must not be read as often as it has
         ) AS r
     ) AS of_request ON d.request_id IS NOT NULL
     WHERE d.experiment = %(experiment)s AND d.timestamp >= %(since)s AND d.timestamp < %(until)s

@@ -1,5 +1,5 @@
 -- The first attempts of an experiment that have arrived since a record, as arrays, with the outcome of those that have one: the
--- answer of one that waits for feedback counts as a success. Served by the primary key of each partition, and
+-- answer of one that waits for feedback counts as a success; share -1: it is not compared. Served by the primary key of each partition, and
 -- idx_routing_records_request_id.
 SELECT
     array_agg(id) AS id,
@@ -7,12 +7,13 @@ SELECT
     array_agg(CASE WHEN session IS NULL THEN 1 ELSE 0 END::bigint) AS alone,
     array_agg(key) AS key,
     array_agg(arm) AS arm,
-    array_agg(arm_share) AS share,
+    array_agg(share) AS share,
     array_agg(CASE complexity WHEN 'simple' THEN 0 WHEN 'medium' THEN 1 ELSE 2 END::bigint) AS stratum,
     array_agg(CASE WHEN won THEN 1 ELSE 0 END::bigint) AS won
 FROM (
     SELECT
-        d.id, d.timestamp, d.session, d.complexity, d.arm_share,
+        d.id, d.timestamp, d.session, d.complexity,
+        CASE WHEN d.arm_share > 0 AND d.arm_share < 1 THEN d.arm_share ELSE -1 END AS share,
         hashtextextended(
             coalesce(d.session, d.request_id::text, d.instance_id || ' ' || coalesce(d.decision_id, d.id::text)), 0
         ) AS key,
@@ -25,16 +26,20 @@ FROM (
             bool_or(r.outcome = 'success') AS won,
             bool_or(r.outcome = 'failure') AS lost,
             bool_or(r.outcome = 'failure' AND coalesce(r.error_kind IN ('caller', 'policy'), false)) AS blameless
-        FROM public.routing_records AS r
-        WHERE r.request_id = d.request_id
-            AND r.instance_id = d.instance_id AND r.decision_id IS NOT DISTINCT FROM d.decision_id
+        FROM (
+            SELECT r.outcome, r.error_kind, r.instance_id, r.decision_id, r.attempt
+            FROM public.routing_records AS r
+            WHERE r.request_id = d.request_id
+                AND r.created_at >= now() - interval '8 days' AND r.created_at < now() + interval '1 day'
+            LIMIT 100  -- as in read_decisions
+        ) AS r
+        WHERE r.instance_id = d.instance_id AND r.decision_id IS NOT DISTINCT FROM d.decision_id
             AND (d.decision_id IS NOT NULL OR r.attempt IS NOT DISTINCT FROM d.attempt)
-            AND r.created_at >= now() - interval '8 days' AND r.created_at < now() + interval '1 day'
     ) AS own ON d.request_id IS NOT NULL
     WHERE d.id > %(after_id)s AND d.id <= %(until_id)s
         AND d.created_at >= now() - interval '8 days' AND d.created_at < now() + interval '1 day'
         AND d.experiment = %(experiment)s AND coalesce(d.attempt, 1) = 1
-        AND d.arm_share > 0 AND d.arm_share < 1 AND NOT coalesce(own.blameless, coalesce(d.error_kind IN ('caller', 'policy'), false))
+        AND NOT coalesce(own.blameless, coalesce(d.error_kind IN ('caller', 'policy'), false))
         AND CASE
             WHEN d.outcome = 'routed' THEN coalesce(own.won OR own.lost, false) OR d.feedback_until IS NOT NULL
             ELSE NOT coalesce(own.routed, false)

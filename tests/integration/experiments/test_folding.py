@@ -178,7 +178,7 @@ def test_each_rule_of_outcomes(database: Database, database_url: str) -> None:
             2, "new", success=False, fallback=True, ms=300, cost=0.01
         ),  # the first attempt counts; the request succeeded
         Asked(3, "new", success=None, cost=0.05),  # no outcome: a failure without time and cost
-        Asked(4, "new", outcome_after=700, ms=700_000),  # after 660 s: as if there were none
+        Asked(4, "new", outcome_after=1000, ms=1_000_000),  # after 960 s: as if there were none
         Asked(5, "new", success=False, kind="caller", ms=50),  # left out of all but `arrived`
         Asked(6, "new", success=False, kind="policy"),
         Asked(7, "control", ms=20_000, cost=0.5),  # beyond the caps of 10 s and 0.1 USD
@@ -244,12 +244,12 @@ def test_a_step_moves_no_folded_session(database: Database, database_url: str) -
     experiment = an_experiment(share=0.5, before=0.1, since=after(60))
     assert fold_until(database, experiment, 0).has_older_sessions, "its watermark is not beyond the step"
     ingest(database, database_url, events_of(*asked))
-    fold_until(database, experiment, 60 + 660)
-    folded = fold_until(database, experiment, 1500)
+    fold_until(database, experiment, 60 + 960)
+    folded = fold_until(database, experiment, 1800)
     assert folded.has_older_sessions
-    folded = fold_until(database, experiment, 80 + 1800 + 660)
+    folded = fold_until(database, experiment, 80 + 1800 + 960)
     assert folded.has_older_sessions, "sessions 1 and 2 are idle for less than half an hour"
-    folded = fold_until(database, experiment, 80 + 1800 + 720)
+    folded = fold_until(database, experiment, 80 + 1800 + 1020)
     assert not folded.has_older_sessions
     fold_until(database, experiment, OVER)
     assert outcomes_of(database, "success") == ((1, 1.0), (2, 2.0))
@@ -259,12 +259,12 @@ def test_evidence_for_a_roll_back_begins_anew_with_a_step(database: Database, da
     bad = [Asked(float(n), ("control", "new")[n % 2], success=n % 2 == 0) for n in range(100)]
     ingest(database, database_url, events_of(*bad))
     experiment = an_experiment()
-    worse = fold_until(database, experiment, 800).facts[0]
+    worse = fold_until(database, experiment, 1100).facts[0]
     assert worse.worse > 5
     assert worse.worse_promptly > 5
     again = an_experiment(retries=1)
-    assert fold_until(database, again, 800).facts[0].worse == pytest.approx(0.0)
-    assert fold_until(database, again, 800).facts[0].worse_promptly == pytest.approx(0.0)
+    assert fold_until(database, again, 1100).facts[0].worse == pytest.approx(0.0)
+    assert fold_until(database, again, 1100).facts[0].worse_promptly == pytest.approx(0.0)
 
 
 def test_the_prompt_guard_does_not_wait(database: Database, database_url: str) -> None:
@@ -312,3 +312,83 @@ def test_each_treatment_is_compared_with_control_alone(database: Database, datab
         assert (facts["treatment"]["outcomes"], facts["treatment"]["sum"]) == expected
         assert facts["control"]["outcomes"] == 2
         assert facts["alpha"] == 0.025
+
+
+def test_a_session_that_a_step_has_moved_begins_for_no_guard(database: Database, database_url: str) -> None:
+    """It began between two shares: only treatment would have such sessions."""
+    moved = [Asked(float(n), session=n, share=None) for n in range(40)]
+    moved += [Asked(200.0 + n, "new", session=n, success=False, number=100 + n) for n in range(40)]
+    experiment = an_experiment()
+    fold_until(database, experiment, 0)
+    ingest(database, database_url, events_of(*moved))
+    folded = fold_until(database, experiment, 0, OVER)
+    assert folded.facts[0].worse_promptly == 0.0
+    assert folded.facts[0].outcomes == 0.0
+    assert result_of(database, COMPARISON)["treatment"]["folded_sessions"] == 0
+
+
+def test_a_session_that_never_ends_does_not_hold_a_step_for_ever(database: Database, database_url: str) -> None:
+    plan = ExperimentPlan(idle_seconds=60.0)
+    experiment = an_experiment(plan=plan, share=0.5, before=0.1, since=after(100))
+    ingest(database, database_url, events_of(*(Asked(50.0 * n, session=1, share=0.5) for n in range(60))))
+    assert fold_until(database, experiment, 1200 + 960).has_older_sessions
+    assert not fold_until(database, experiment, 1320 + 960).has_older_sessions, "21 times as long as it may be idle"
+
+
+def test_sessions_from_before_a_pause_do_not_count_after_it_where_an_operator_resumes_at_once(
+    database: Database, database_url: str
+) -> None:
+    experiment = an_experiment()
+    fold_until(database, experiment, 0)
+    bad = [Asked(float(n), ("control", "new")[n % 2], success=n % 2 == 0) for n in range(100)]
+    ingest(database, database_url, events_of(*bad))
+    assert fold_until(database, experiment, 0).facts[0].worse_promptly > 5
+    resumed = an_experiment(retries=1, before=0.0, since=after(200))
+    found = fold_until(database, resumed, 200, 1100).facts[0]
+    assert (found.worse, found.worse_promptly) == (pytest.approx(0.0), pytest.approx(0.0))
+    settled = an_experiment(retries=1, since=after(1200))
+    assert fold_until(database, settled, 1200).facts[0].worse == pytest.approx(0.0)
+    worse = [Asked(1300.0 + n, ("control", "new")[n % 2], success=n % 2 == 0, number=200 + n) for n in range(100)]
+    ingest(database, database_url, events_of(*worse))
+    assert fold_until(database, settled, 2400).facts[0].worse > 5, "its own evidence counts"
+
+
+def test_more_minutes_than_the_counts_of_late_records_have_room_for_are_folded(
+    database: Database, database_url: str
+) -> None:
+    """After a long absence of the daemon, with a record in each minute."""
+    ingest(database, database_url, events_of(*(Asked(n + 0.5, success=None) for n in range(5600))))
+    folded = fold_until(database, an_experiment(plan=ExperimentPlan(window_seconds=10.0)), OVER)
+    assert not folded.is_behind
+    assert result_of(database, COMPARISON)["control"]["requests"] == 5600
+
+
+def test_a_session_of_an_arm_that_the_experiment_does_not_have_is_not_one_of_control(
+    database: Database, database_url: str
+) -> None:
+    ingest(database, database_url, events_of(Asked(1, "other", session=1), Asked(100, session=1), Asked(101)))
+    experiment = an_experiment()
+    fold_until(database, experiment, 1030, OVER)
+    assert outcomes_of(database, "success") == ((1, 1.0), (0, 0.0))
+
+
+def test_a_request_that_took_as_long_as_a_gateway_allows_is_folded(database: Database, database_url: str) -> None:
+    """A gateway sends the decision and its outcome at the end: earlier folds would drop it in the slower arm alone."""
+    experiment = an_experiment()
+    fold_until(database, experiment, 900)
+    ingest(database, database_url, events_of(Asked(1, "new", success=False, kind="timeout", outcome_after=900)))
+    fold_until(database, experiment, OVER)
+    assert outcomes_of(database, "success") == ((0, 0.0), (1, 0.0))
+
+
+def test_a_request_that_is_named_again_and_again_is_not_read_as_often(database: Database, database_url: str) -> None:
+    """An instance that does so must not keep the guards from what the others do."""
+    events = events_of(*(Asked(1 + n / 10, success=None) for n in range(400)))
+    for each in events:
+        each["routing_decision"]["request_id"] = "019a7a3e-0000-7000-8000-000000000001"
+    ingest(database, database_url, events)
+    read = "SELECT sum(idx_tup_fetch) FROM pg_stat_xact_all_tables WHERE relname LIKE 'routing_records%'"
+    with database.transaction() as connection:
+        assert fold(connection, an_experiment(), after(OVER)).decisions == 400
+        (rows,) = connection.execute(read).fetchone()  # type: ignore[misc]
+    assert rows < 2.5 * 400 * 100

@@ -6,6 +6,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 from support.experiment_events import BEGAN, Asked, an_experiment, events_of
 from support.ingest import ingest
 from support.servers import execute
@@ -113,7 +114,7 @@ def test_what_waits_in_the_queue_holds_the_watermark_back(database: Database, da
     task_of(database, advance).run_once()
     assert advance.seen[-1][1].folded_until == BEGAN, "5 minutes are less than outcomes may take"
     execute(
-        database_url, "UPDATE pgmq.q_model_routing_decisions SET enqueued_at = %s", (BEGAN + timedelta(minutes=14),)
+        database_url, "UPDATE pgmq.q_model_routing_decisions SET enqueued_at = %s", (BEGAN + timedelta(minutes=19),)
     )
     task_of(database, advance).run_once()
     assert advance.seen[-1][1].folded_until == BEGAN + timedelta(minutes=3)
@@ -144,3 +145,15 @@ def test_sessions_of_an_ended_experiment_and_all_of_a_removed_one_are_forgotten(
     task_of(database, advance).run_once()
     assert execute(database_url, counted) == [(0, 0)]
     assert len(advance.seen) == 1
+
+
+def test_an_experiment_that_the_database_refuses_does_not_stop_the_others(
+    database: Database, database_url: str
+) -> None:
+    configure(database_url, an_experiment(), replace(an_experiment(), id="second"))
+    refuse = "ALTER TABLE experiment_progress ADD CONSTRAINT refused CHECK (experiment_id <> 'greeting')"
+    execute(database_url, refuse)
+    advance = Advancing()
+    with pytest.raises(psycopg.errors.CheckViolation):
+        task_of(database, advance).run_once()
+    assert [each for each, _, _ in advance.seen] == ["second"]

@@ -93,7 +93,7 @@ def test_the_metrics_of_an_experiment_come_from_what_is_folded_and_go_with_its_e
     assert value("_evidence", **key, treatment="b", direction="worse") == 5.5
     assert value("_late_dropped_total", **key) == 7
     assert value("_share", **key) == 0.01
-    assert 2800 < (value("_folding_behind_seconds", **key) or 0) < 3100
+    assert 2500 < (value("_folding_behind_seconds", **key) or 0) < 2800
     assert 0 <= (value("s_unattended_seconds") or 0) < 30, "at most since it began"
     assert [value("_verdicts_total", verdict=each) for each in ("rolledBack", "step")] == [1, 2]
     execute(database_url, "INSERT INTO experiment_verdicts (experiment_id, verdict) VALUES ('f', 'step')")

@@ -140,3 +140,34 @@ def test_a_session_that_begins_without_a_share_is_never_compared() -> None:
 def test_a_request_without_a_session_is_folded_in_its_minute_and_never_stored() -> None:
     decisions = _decisions([0, 61], [7, 8], [0, UNKNOWN], [0.5, 0.5], [True, True])
     assert _fold_in([2], decisions) == ([(0, 0, 0.5, (0.0,))], set())
+
+
+def _stored_promptly(at: int, arm: int, share: float) -> OpenSessions:
+    """The session 7, as the prompt guard stores it at its first outcome."""
+    one = np.array([at], dtype=np.int64)
+    return OpenSessions(
+        np.array([7], dtype=np.int64),
+        one,
+        one,
+        np.array([arm], dtype=np.int64),
+        np.array([share]),
+        np.zeros(1, dtype=bool),
+        np.zeros(1, dtype=np.int64),
+        np.zeros(0, dtype=outcome_type()),
+    )
+
+
+def test_the_first_decision_fixes_arm_and_share_also_where_the_prompt_guard_saw_a_later_one_before() -> None:
+    decisions = _decisions([0, 70], [7, 7], [CONTROL, 0], [np.nan, 0.5], [False, False])
+    known = _stored_promptly(70, 0, 0.5)
+    found = assemble(decisions, known, Clock(_MINUTE, _IDLE, 30 * _MINUTE))
+    assert (_listed(found.folded), found.ended.tolist()) == ([], [7]), "a step has moved it: it is not compared"
+    begins_compared = decisions._replace(share=np.array([0.5, np.nan]), arm=np.array([0, CONTROL]))
+    found = assemble(begins_compared, _stored_promptly(70, CONTROL, np.nan), Clock(_MINUTE, _IDLE, 30 * _MINUTE))
+    assert _listed(found.folded) == [(11, 0, 0.5, (0.0,))]
+
+
+def test_a_session_whose_decisions_came_too_late_to_be_folded_is_forgotten() -> None:
+    nothing = _decisions([], [], [], [], [])
+    found = assemble(nothing, _stored_promptly(70, 0, 0.5), Clock(_MINUTE, _IDLE, 30 * _MINUTE))
+    assert (_listed(found.folded), found.ended.tolist()) == ([], [7])

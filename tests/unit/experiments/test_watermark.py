@@ -34,3 +34,8 @@ def test_after_a_silence_the_watermark_waits_for_what_instances_have_kept() -> N
 def test_an_experiment_that_began_in_the_silence_does_not_wait() -> None:
     began = an_experiment(began=_ago(600))
     assert Beat(_NOW, None, _ago(10), timedelta(hours=5)).ingested_until(began) == _NOW
+
+
+def test_a_silence_from_before_the_clock_was_set_back_holds_nothing_back() -> None:
+    found = Beat(_NOW, None, _ago(-86_400), timedelta(hours=25))
+    assert found.ingested_until(_LONG_AGO) == _NOW

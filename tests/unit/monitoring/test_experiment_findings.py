@@ -75,7 +75,7 @@ def late(number: int, requests: tuple[int, int] = (900, 100)) -> ExperimentState
         (
             a_state(3600, folded_until=at(1000)),
             "experiment_folding_behind",
-            'the experiment "Try b" does not count what is due: the oldest decision waits for 31 minutes, expected at most '
+            'the experiment "Try b" does not count what is due: the oldest decision waits for 26 minutes, expected at most '
             "15 minutes. Its guards are blind meanwhile. Messages that wait in the queue hold it back, and a daemon whose "
             "task `experiments` fails; `centralcloud doctor` finds both",
         ),
@@ -83,7 +83,7 @@ def late(number: int, requests: tuple[int, int] = (900, 100)) -> ExperimentState
             late(40),
             "experiment_outcomes_late",
             'the experiment "Try b" had 40 records that came after their time was folded (3.8% of all): expected at most '
-            "3.0%. They count nowhere. Events are sent too late, or outcomeWithinSeconds (660) is too short: it is the "
+            "3.0%. They count nowhere. Events are sent too late, or outcomeWithinSeconds (960) is too short: it is the "
             "longest time of a request and a minute",
         ),
         (
@@ -115,7 +115,7 @@ def test_a_finding_about_an_experiment_says_what_was_found_and_what_to_do(
         a_state(status="stopped", reason="stopped by hand", by_hand=True, since=at(600)),
         a_state(status="stopped", reason="for a reason of a later version", since=at(600)),
         a_state(status="promoted", winner="b", reason="promoted by hand", by_hand=True, since=at(600)),
-        a_state(3600, folded_until=at(3600 - 660 - 6 - 900)),
+        a_state(3600, folded_until=at(3600 - 960 - 6 - 900)),
         a_state(3600, folded_until=at(1000), status="stopped", reason="stopped by hand", by_hand=True),
         late(30),
         late(19, requests=(9, 1)),

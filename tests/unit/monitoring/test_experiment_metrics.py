@@ -65,7 +65,7 @@ def test_one_that_is_paused_treats_no_session_and_one_that_has_ended_is_not_show
     ended = renamed(a_state(status="rolledBack"), "r")
     found = shown(paused, ended)
     assert (found["_status", "p", "paused"], found["_share", "p"]) == (1, 0)
-    assert found["_folding_behind_seconds", "p"] == 5000 - 1000 - 660 - 60
+    assert found["_folding_behind_seconds", "p"] == 5000 - 1000 - 960 - 60
     assert {labels[0] for _, *labels in found if labels} == {"p", "rolledBack"}
     assert set(shown(ended)) == {("_verdicts_total", "rolledBack")}, "no daemon needs to look after it"
 

@@ -9,6 +9,7 @@ from support.routing_rules import policy
 from centralcloud.contracts import ContractError
 from centralcloud.contracts.experiment_arms import Split
 from centralcloud.contracts.fleet_configuration import (
+    ExperimentPlan,
     FleetConfiguration,
     check_models,
     parse_experiment,
@@ -17,6 +18,7 @@ from centralcloud.contracts.fleet_configuration import (
     read_configuration,
     to_body,
 )
+from instance_agent.settings import GatewaySettings
 
 MODEL = {"name": "new", "model": "gpt-4o"}
 POLICY = {"name": "fast", "policy": "fast"}
@@ -126,3 +128,8 @@ def test_experiments_are_asked_in_the_order_of_their_ids_and_at_most_twenty_are_
     with pytest.raises(ContractError, match="experiments: found 21 that run or are paused, expected at most 20"):
         configuration(*many, parsed(id="more"))
     assert len(configuration(*many, parsed(id="more", stage={"status": "stopped"})).experiments) == 21
+
+
+def test_outcomes_are_awaited_for_a_minute_longer_than_a_gateway_allows_a_request() -> None:
+    longest = GatewaySettings.model_fields["gateway_deadline_seconds"].default
+    assert ExperimentPlan().outcome_within_seconds >= longest + 60
