@@ -18,6 +18,7 @@ from centralcloud.cli.experiment_options import (
 from centralcloud.contracts import SettingsError
 from centralcloud.contracts.experiment_changes import STATUS_WORDS, paused, promoted, resumed, stopped
 from centralcloud.contracts.fleet_configuration import Experiment, to_body
+from centralcloud.contracts.new_experiment import scope_of
 from centralcloud.runtime.commands.arguments import utf8
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows, print_text
 from centralcloud.runtime.terminal.prompts import confirm
@@ -108,6 +109,7 @@ def start(
     from centralcloud.administration import score_tables
     from centralcloud.administration.experiments import start as start_experiment
 
+    refuse_empty(file, "FILE", "the path of a file")
     base = {} if file is None else read_experiment_file(file)
     options = {
         "name": utf8(name, "--name"),
@@ -126,9 +128,8 @@ def start(
     operator = this_operator(reason)
     with open_database(read_settings(), "experiments") as database:
         with database.transaction() as connection:
-            levels = (asked.get("scope") or {}).get("complexities") or ()
             read_table = table_reader(
-                levels,
+                scope_of(asked, "experiment").complexities,
                 partial(score_tables.table_of_rule, connection),
                 partial(score_tables.table_of_version, connection),
                 partial(score_tables.table_of_time, connection),
@@ -316,18 +317,24 @@ def _print_started(experiment: Experiment, notes: list[str], *, dry_run: bool, v
     plan, stage = experiment.plan, experiment.stage
     kind = "canary" if experiment.kind == "canary" else "A/B test"
     names = ", ".join(each.name for each in experiment.treatments)
+    each_one = " each" if len(experiment.treatments) > 1 else ""
     head = "would start" if dry_run else f"started in version {version:,} of the configuration"
     print_text(
-        f"{head}: the {kind} {experiment.id}, {names} against control, {percent(stage.share)} of the sessions each"
+        f"{head}: the {kind} {experiment.id}, {names} against control, {_share(stage.share)} of the sessions{each_one}"
     )
     if experiment.kind == "canary":
-        steps = ", ".join(percent(each) for each in plan.steps)
+        steps = ", ".join(_share(each) for each in plan.steps)
         better = ", and better in success, time or cost" if plan.require_better else ""
         print_text(
             f"steps {steps}; promoted when its success is proven not to be lower by {100 * plan.margin:g} points{better}"
         )
     for note in notes:
         print_text(note)
+
+
+def _share(share: float) -> str:
+    """Return a share in percent: one that rounds to 0.0% with the digits that show it."""
+    return percent(share) if share >= 0.001 else f"{100 * share:.3g}%"
 
 
 def _treatments(model: Several, policy: Several, tables: Several) -> list[dict[str, Any]]:
@@ -343,9 +350,10 @@ def _table_name(text: str) -> str:
 
 
 def _default_name(asked: dict[str, Any]) -> str:
-    """Return a name for an experiment without one: its treatments."""
+    """Return a name for an experiment without one: its treatments, which may be anything yet."""
+    treatments = asked["treatments"]
     names = []
-    for each in asked["treatments"]:
+    for each in treatments if isinstance(treatments, list) else ():
         if isinstance(each, dict):
             found = each.get("name") or each.get("model") or each.get("policy") or "score table"
             names.append(str(found))
