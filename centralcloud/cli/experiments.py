@@ -126,7 +126,8 @@ def start(
     if rule is None and "treatments" not in asked:
         raise SettingsError("found no treatment, expected --model, --policy, --score-table, --rule or a FILE with some")
     operator = this_operator(reason)
-    with open_database(read_settings(), "experiments") as database:
+    # The role that changes the configuration may not read the revision of the schema.
+    with open_database(read_settings(), "experiments", checked=False) as database:
         with database.transaction() as connection:
             read_table = table_reader(
                 scope_of(asked, "experiment").complexities,
@@ -135,6 +136,8 @@ def start(
                 partial(score_tables.table_of_time, connection),
             )
             asked = with_tables(asked, read_table)
+            if _names_table(asked.get("treatments")):
+                score_tables.differing(connection, ())  # a login that may not read scores is refused before the start
         asked.setdefault("name", _default_name(asked)) if rule is None else None
         started = start_experiment(database, asked, operator, field="experiment", rule=rule, dry_run=dry_run)
         notes = [*started.notes, *_about_tables(database, started.experiment)]
@@ -249,14 +252,13 @@ def remove(
     json_output: AsJson = False,
 ) -> None:
     """Remove an experiment that has ended; its verdicts stay. One that was promoted no longer routes then."""
-    from centralcloud.administration.experiments import remove_experiment
-    from centralcloud.runtime.configuration.experiments import find_experiment
+    from centralcloud.administration.experiments import find_in, remove_experiment
+    from centralcloud.runtime.configuration.writing import read_whole
 
     utf8(experiment, "EXPERIMENT")
     operator = this_operator(reason)
-    with open_database(read_settings(), "experiments") as database:
-        with database.transaction() as connection:
-            found = find_experiment(connection, experiment).experiment
+    with open_database(read_settings(), "experiments", checked=False) as database:
+        found = find_in(read_whole(database).configuration, experiment)
         if found.stage.status == "promoted":
             confirm(
                 f"{found.stage.winner} was promoted: without the experiment its sessions go where rules and policies send "
@@ -293,6 +295,10 @@ def _change(name: str, to: "StageChange", reason: str | None, *, json_output: bo
     _print_changed(changed)
     if scores is not None:
         print_text(f"published {counted(len(scores), 'score')} of its table to the fleet")
+
+
+def _names_table(treatments: Any) -> bool:
+    return isinstance(treatments, list) and any(isinstance(each, dict) and "scoreTable" in each for each in treatments)
 
 
 def _has_table(experiment: Experiment) -> bool:
