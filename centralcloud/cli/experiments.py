@@ -19,6 +19,7 @@ from centralcloud.contracts import SettingsError
 from centralcloud.contracts.experiment_changes import STATUS_WORDS, paused, promoted, resumed, stopped
 from centralcloud.contracts.fleet_configuration import Experiment, to_body
 from centralcloud.contracts.new_experiment import scope_of
+from centralcloud.experiments.sentences import counted_points
 from centralcloud.runtime.commands.arguments import utf8
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows, print_text
 from centralcloud.runtime.terminal.prompts import confirm
@@ -330,10 +331,9 @@ def _print_started(experiment: Experiment, notes: list[str], *, dry_run: bool, v
     )
     if experiment.kind == "canary":
         steps = ", ".join(_share(each) for each in plan.steps)
+        points = counted_points(f"{100 * plan.margin:g}")
         better = ", and better in success, time or cost" if plan.require_better else ""
-        print_text(
-            f"steps {steps}; promoted when its success is proven not to be lower by {100 * plan.margin:g} points{better}"
-        )
+        print_text(f"steps {steps}; promoted when its success is proven not to be lower by {points}{better}")
     for note in notes:
         print_text(note)
 

@@ -165,6 +165,7 @@ def test_results_are_sentences_and_a_table(run: Run, database_url: str) -> None:
     begun = json.loads(run("start", "--model", "b", "--name", "one", "--json"))["experiment"]["id"]
     assert "b against control, 1.0% of the sessions\n" in run("start", "--model", "b", "--dry-run")
     assert "steps 0.01%, 0.05%;" in run("start", "--model", "b", "--steps", "0.01,0.05", "--dry-run")
+    assert "lower by 1 point, and" in run("start", "--model", "b", "--margin", "1", "--dry-run").replace("\n", " ")
     store(
         database_url,
         begun,
