@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeAlias
 
+from centralcloud.contracts import CentralCloudError
 from centralcloud.contracts.errors import quote
 from centralcloud.contracts.experiment_changes import check_removable
 from centralcloud.contracts.fleet_configuration import (
@@ -157,12 +158,16 @@ def find_in(fleet: FleetConfiguration, name: str) -> Experiment:
     """Return an experiment of a configuration by its id, or by its name where only one has it.
 
     Raises:
-        UnknownExperimentError: there is none, or several have the name.
+        UnknownExperimentError: there is none.
+        CentralCloudError: several have the name.
     """
     by_id = [each for each in fleet.experiments if each.id == name]
     by_name = [each for each in fleet.experiments if each.name == name]
     found = by_id or by_name
-    if len(found) != 1:
+    if len(found) > 1:
+        ids = ", ".join(each.id for each in found)
+        raise CentralCloudError(f"found {len(found)} experiments {quote(name)}, expected the id of one: {ids}")
+    if not found:
         raise UnknownExperimentError(name)
     return found[0]
 

@@ -53,6 +53,8 @@ def evaluate(
     from centralcloud.monitoring.experiments import list_experiments
 
     refuse_empty(against, "--against", "a table of scores")
+    refuse_empty(since, "--since", "a time")
+    refuse_empty(until, "--until", "a time")
     end = parse_moment(until, "--until") if until else datetime.now(UTC)
     start = parse_moment(since, "--since") if since else end - timedelta(days=7)
     if start >= end:

@@ -18,6 +18,8 @@ from centralcloud.cli.experiment_options import (
 from centralcloud.contracts import SettingsError
 from centralcloud.contracts.experiment_changes import STATUS_WORDS, paused, promoted, resumed, stopped
 from centralcloud.contracts.fleet_configuration import Experiment, to_body
+from centralcloud.contracts.new_experiment import scope_of
+from centralcloud.experiments.sentences import counted_points
 from centralcloud.runtime.commands.arguments import utf8
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows, print_text
 from centralcloud.runtime.terminal.prompts import confirm
@@ -108,6 +110,7 @@ def start(
     from centralcloud.administration import score_tables
     from centralcloud.administration.experiments import start as start_experiment
 
+    refuse_empty(file, "FILE", "the path of a file")
     base = {} if file is None else read_experiment_file(file)
     options = {
         "name": utf8(name, "--name"),
@@ -124,16 +127,18 @@ def start(
     if rule is None and "treatments" not in asked:
         raise SettingsError("found no treatment, expected --model, --policy, --score-table, --rule or a FILE with some")
     operator = this_operator(reason)
-    with open_database(read_settings(), "experiments") as database:
+    # The role that changes the configuration may not read the revision of the schema.
+    with open_database(read_settings(), "experiments", checked=False) as database:
         with database.transaction() as connection:
-            levels = (asked.get("scope") or {}).get("complexities") or ()
             read_table = table_reader(
-                levels,
+                scope_of(asked, "experiment").complexities,
                 partial(score_tables.table_of_rule, connection),
                 partial(score_tables.table_of_version, connection),
                 partial(score_tables.table_of_time, connection),
             )
             asked = with_tables(asked, read_table)
+            if _names_table(asked.get("treatments")):
+                score_tables.differing(connection, ())  # a login that may not read scores is refused before the start
         asked.setdefault("name", _default_name(asked)) if rule is None else None
         started = start_experiment(database, asked, operator, field="experiment", rule=rule, dry_run=dry_run)
         notes = [*started.notes, *_about_tables(database, started.experiment)]
@@ -248,14 +253,13 @@ def remove(
     json_output: AsJson = False,
 ) -> None:
     """Remove an experiment that has ended; its verdicts stay. One that was promoted no longer routes then."""
-    from centralcloud.administration.experiments import remove_experiment
-    from centralcloud.runtime.configuration.experiments import find_experiment
+    from centralcloud.administration.experiments import find_in, remove_experiment
+    from centralcloud.runtime.configuration.writing import read_whole
 
     utf8(experiment, "EXPERIMENT")
     operator = this_operator(reason)
-    with open_database(read_settings(), "experiments") as database:
-        with database.transaction() as connection:
-            found = find_experiment(connection, experiment).experiment
+    with open_database(read_settings(), "experiments", checked=False) as database:
+        found = find_in(read_whole(database).configuration, experiment)
         if found.stage.status == "promoted":
             confirm(
                 f"{found.stage.winner} was promoted: without the experiment its sessions go where rules and policies send "
@@ -294,6 +298,10 @@ def _change(name: str, to: "StageChange", reason: str | None, *, json_output: bo
         print_text(f"published {counted(len(scores), 'score')} of its table to the fleet")
 
 
+def _names_table(treatments: Any) -> bool:
+    return isinstance(treatments, list) and any(isinstance(each, dict) and "scoreTable" in each for each in treatments)
+
+
 def _has_table(experiment: Experiment) -> bool:
     return any(each.score_table for each in experiment.treatments if each.name == experiment.stage.winner)
 
@@ -316,18 +324,23 @@ def _print_started(experiment: Experiment, notes: list[str], *, dry_run: bool, v
     plan, stage = experiment.plan, experiment.stage
     kind = "canary" if experiment.kind == "canary" else "A/B test"
     names = ", ".join(each.name for each in experiment.treatments)
+    each_one = " each" if len(experiment.treatments) > 1 else ""
     head = "would start" if dry_run else f"started in version {version:,} of the configuration"
     print_text(
-        f"{head}: the {kind} {experiment.id}, {names} against control, {percent(stage.share)} of the sessions each"
+        f"{head}: the {kind} {experiment.id}, {names} against control, {_share(stage.share)} of the sessions{each_one}"
     )
     if experiment.kind == "canary":
-        steps = ", ".join(percent(each) for each in plan.steps)
+        steps = ", ".join(_share(each) for each in plan.steps)
+        points = counted_points(f"{100 * plan.margin:g}")
         better = ", and better in success, time or cost" if plan.require_better else ""
-        print_text(
-            f"steps {steps}; promoted when its success is proven not to be lower by {100 * plan.margin:g} points{better}"
-        )
+        print_text(f"steps {steps}; promoted when its success is proven not to be lower by {points}{better}")
     for note in notes:
         print_text(note)
+
+
+def _share(share: float) -> str:
+    """Return a share in percent: one that rounds to 0.0% with the digits that show it."""
+    return percent(share) if share >= 0.001 else f"{100 * share:.3g}%"
 
 
 def _treatments(model: Several, policy: Several, tables: Several) -> list[dict[str, Any]]:
@@ -343,9 +356,10 @@ def _table_name(text: str) -> str:
 
 
 def _default_name(asked: dict[str, Any]) -> str:
-    """Return a name for an experiment without one: its treatments."""
+    """Return a name for an experiment without one: its treatments, which may be anything yet."""
+    treatments = asked["treatments"]
     names = []
-    for each in asked["treatments"]:
+    for each in treatments if isinstance(treatments, list) else ():
         if isinstance(each, dict):
             found = each.get("name") or each.get("model") or each.get("policy") or "score table"
             names.append(str(found))

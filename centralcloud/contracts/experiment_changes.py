@@ -125,7 +125,7 @@ def _with_reason(words: str, reason: str | None) -> str:
 
 def _wrong_state(experiment: Experiment, expected: str) -> ExperimentStateError:
     stage = experiment.stage
-    how = " by hand" if stage.by_hand else ""
+    how = " by hand" if stage.by_hand and stage.status != "running" else ""
     return ExperimentStateError(
         f"the experiment {quote(experiment.id)} is {STATUS_WORDS[stage.status]}{how} since "
         f"{stage.since:%Y-%m-%d %H:%M:%S} UTC, expected {expected}"

@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from centralcloud.contracts.errors import ContractError, quote
@@ -17,6 +18,7 @@ from centralcloud.contracts.fleet_configuration.experiment import (
     ExperimentScope,
     Kind,
     Treatment,
+    check_scope,
     parse_experiment,
 )
 from centralcloud.contracts.fleet_configuration.rule import RoutingRule
@@ -100,7 +102,7 @@ def begin(
     ):
         if name not in plan and mean:
             plan[name] = default_cap(mean)
-            notes.append(f"{name} {plan[name]:g}: the mean in the last day is {mean:.3g} {unit}")
+            notes.append(f"{name} {_short(plan[name])}: the mean in the last day is {_short(mean)} {unit}")
     share = plan["steps"][0] if isinstance(plan["steps"], list | tuple) and plan["steps"] else 0.0
     at = now.isoformat()
     body = {
@@ -160,8 +162,12 @@ def scope_of(value: Any, field: str) -> ExperimentScope:
     Raises:
         ContractError: names the path of the field.
     """
-    scope = value.get("scope") if isinstance(value, Mapping) else None
-    return ExperimentScope() if scope is None else convert(scope, ExperimentScope, f"{field}.scope")
+    given = value.get("scope") if isinstance(value, Mapping) else None
+    if given is None:
+        return ExperimentScope()
+    scope = convert(given, ExperimentScope, f"{field}.scope")
+    check_scope(scope, f"{field}.scope")  # the database is asked for its traffic before the whole is checked
+    return scope
 
 
 def with_rule(
@@ -184,7 +190,7 @@ def with_rule(
         split = ", ".join(each.id for each in known if each.traffic_split is not None) or "none has one"
         raise ContractError("rule", quote(rule), f"the id of a rule with a trafficSplit: {split}")
     derived, changed = canary_of_rule(found[0])
-    plan = {**derived["plan"], **(asked.get("plan") or {})}
+    plan = {**derived["plan"], **convert(asked.get("plan") or {}, dict[str, Any], "plan")}
     return {**derived, **asked, "plan": plan}, changed
 
 
@@ -279,7 +285,12 @@ def _about_margin(margin: float, traffic: Traffic | None) -> str:
     if traffic is None:
         return f"{said}: the traffic of the scope is not known"
     success = "no outcomes" if traffic.success is None else f"{traffic.success:.1%} of them successes"
-    return f"{said}: {traffic.per_minute:,.3g} requests a minute in the last day, {success}"
+    return f"{said}: {_short(traffic.per_minute)} requests a minute in the last day, {success}"
+
+
+def _short(number: float) -> str:
+    """Return a number with three digits that count, without an exponent: "1,190", "0.00286"."""
+    return f"{Decimal(f'{number:.3g}'):,f}"
 
 
 def _slug(name: str) -> str:

@@ -22,7 +22,7 @@ from centralcloud.experiments.statements import (
 )
 from centralcloud.runtime.configuration.experiments import find_experiment, read_experiments
 from centralcloud.runtime.postgres.query import Query
-from centralcloud.runtime.wording import age, ago, decimals, percent
+from centralcloud.runtime.wording import age, ago, counted, decimals, percent
 from centralcloud.store.operator_actions import list_actions
 
 _EXPERIMENTS_SEEN: Query[Any] = Query(__package__, "experiments_seen", row=datetime)
@@ -169,7 +169,7 @@ def _about_requests(name: str, facts: _Facts) -> Iterator[str]:
     if control or treated:
         yield f"left out, as the client went away: {treated:,} of {name}, {control:,} of {CONTROL}"
     if comparison["late_dropped"]:
-        yield f"too late to count: {comparison['late_dropped']:,} records"
+        yield f"too late to count: {counted(comparison['late_dropped'], 'record')}"
 
 
 def _metric_rows(facts: _Facts) -> Iterator[dict[str, Any]]:

@@ -214,16 +214,24 @@ def parse_experiment(value: Any, field: str = "experiment") -> Experiment:
     check_name(experiment.id, f"{field}.id", MAX_LABEL_LENGTH)
     check_name(experiment.name, f"{field}.name", MAX_LABEL_LENGTH)
     check_name(experiment.salt, f"{field}.salt", MAX_LABEL_LENGTH)
-    scope = experiment.scope
-    check_labels(scope.task_types, f"{field}.scope.taskTypes")
-    check_labels(scope.policies, f"{field}.scope.policies")
-    check_labels(scope.workspaces, f"{field}.scope.workspaces")
-    check_labels(scope.requested_models, f"{field}.scope.requestedModels")
+    check_scope(experiment.scope, f"{field}.scope")
     _check_treatments(experiment, field)
     _check_plan(experiment, field)
     _check_stage(experiment, field)
     check_size(experiment, field)
     return experiment
+
+
+def check_scope(scope: ExperimentScope, field: str) -> None:
+    """Check the names in a scope.
+
+    Raises:
+        ContractError: one is empty, too long, or has a character that no name has.
+    """
+    check_labels(scope.task_types, f"{field}.taskTypes")
+    check_labels(scope.policies, f"{field}.policies")
+    check_labels(scope.workspaces, f"{field}.workspaces")
+    check_labels(scope.requested_models, f"{field}.requestedModels")
 
 
 def _check_treatments(experiment: Experiment, field: str) -> None:
@@ -270,7 +278,7 @@ def _check_plan(experiment: Experiment, field: str) -> None:
         expected = "one share: an A/B test does not ramp" if most == 1 else f"1 to {most}"
         raise ContractError(path, f"{len(steps)} items", expected)
     if list(steps) != sorted(set(steps)):
-        raise ContractError(path, quote(list(steps)), "shares that grow")
+        raise ContractError(path, ", ".join(f"{each:g}" for each in steps), "shares that grow")
     _check_share(steps[-1], len(experiment.treatments), f"{path}[{len(steps) - 1}]")
 
 

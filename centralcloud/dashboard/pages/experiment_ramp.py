@@ -15,7 +15,7 @@ _NO_EVIDENCE: Final = 0.0
 
 
 class Step(NamedTuple):
-    """A share of the ramp. `state`: done, now or ahead."""
+    """A share of the ramp. `state`: done, now or ahead; ended: the canary ended at it."""
 
     share: str
     state: str
@@ -52,7 +52,9 @@ def steps_of(experiment: Experiment) -> tuple[Step, ...]:
     for number, share in enumerate(steps):
         is_now = number == stage.step and stage.status == "running"
         is_done = number < stage.step or stage.status == "promoted"
-        found.append(Step(f"{100 * share:.3g}%", "now" if is_now else "done" if is_done else "ahead"))
+        is_end = number == stage.step and not experiment.is_open
+        state = "now" if is_now else "done" if is_done else "ended" if is_end else "ahead"
+        found.append(Step(f"{100 * share:.3g}%", state))
     return tuple(found)
 
 

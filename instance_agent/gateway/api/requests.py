@@ -91,6 +91,9 @@ def text_field(value: Mapping[str, Any], name: str, path: str = "", *, longest: 
         field = f"{path}.{name}" if path else name
         shown = f"a text of {len(found):,} characters" if isinstance(found, str) and found else quote(found)
         raise InvalidFieldError(field, f"{field}: found {shown}, expected a text of 1 to {longest:,} characters")
+    if "\0" in found:  # the database cannot store it
+        field = f"{path}.{name}" if path else name
+        raise InvalidFieldError(field, f"{field}: found a zero character, expected text without it")
     return found
 
 

@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
+from support.commands import run_command
 from support.events import an_event, send
 from support.fleet import Fleet
 from support.operators import OPERATOR
@@ -148,6 +151,24 @@ def test_each_role_may_do_its_part(shared_fleet: Fleet) -> None:
         with gateway.transaction() as connection:
             query = "SELECT centralcloud.experiment_report(%s) ->> 'results'"
             assert connection.execute(query, (begun.id,)).fetchone() == ("[]",)
+
+
+def test_start_and_remove_need_only_the_role_that_changes_the_configuration(
+    shared_fleet: Fleet, tmp_path: Path
+) -> None:
+    def experiments(url: str, *arguments: str) -> CompletedProcess[str]:
+        return run_command("centralcloud", "experiments", *arguments, env={"DATABASE_URL": url})
+
+    begun = experiments(shared_fleet.configurator, "start", "--model", "c", "--name", "by the configurator", "--json")
+    assert begun.returncode == 0, begun.stderr
+    table = tmp_path / "table.yaml"
+    table.write_text("- {modelId: a, complexity: simple, score: 4}")
+    refused = experiments(shared_fleet.configurator, "start", "--score-table", str(table), "--name", "refused")
+    assert (refused.returncode, "permission denied" in refused.stderr) == (1, True)
+    assert "refused" not in experiments(shared_fleet.operator, "list").stdout
+    assert experiments(shared_fleet.operator, "promote", "by the configurator").returncode == 0
+    removed = experiments(shared_fleet.configurator, "remove", "by the configurator", "--yes")
+    assert (removed.returncode, "its verdicts stay" in removed.stdout) == (0, True), removed.stderr
 
 
 @pytest.fixture

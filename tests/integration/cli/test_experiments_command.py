@@ -84,6 +84,7 @@ def test_an_experiment_goes_its_way_in_words(run: Run) -> None:
 MISTAKES: tuple[tuple[tuple[str, ...], str], ...] = (
     ((), "found no treatment, expected --model, --policy, --score-table, --rule or a FILE with some"),
     (("--model", "b", "--steps", "1,half"), '--steps: found "half", expected percentages'),
+    (("--model", "b", "--steps", "50,10"), "plan.steps: found 0.5, 0.1, expected shares that grow"),
     (("--model", "b", "--set", "retry=1"), '--set: found "retry=1", expected FIELD=VALUE with a field of the plan'),
     (("--model", "b", "--set", "retries=one"), "expected a value in JSON"),
     (("--model", "b", "--margin", "150"), "experiment.plan.margin: found 1.5"),
@@ -94,6 +95,7 @@ MISTAKES: tuple[tuple[tuple[str, ...], str], ...] = (
     (("--score-table", "version:7"), "found no version 7"),
     (("--score-table", "none.json"), "--score-table: cannot read none.json: No such file or directory"),
     (("--rule", "none"), 'rule: found "none", expected the id of a rule with a trafficSplit: none has one'),
+    (("",), "FILE is empty: expected the path of a file, or no FILE"),
     (("none.yaml",), "FILE: cannot read none.yaml: No such file or directory"),
     (("-",), "FILE: found a list of 1 items in -, expected an object with name and treatments"),
 )
@@ -102,6 +104,26 @@ MISTAKES: tuple[tuple[tuple[str, ...], str], ...] = (
 def test_a_mistake_is_one_line(run: Run) -> None:
     for arguments, message in MISTAKES:
         said = run("start", *arguments, fails=True, stdin="[1]")
+        assert message in said
+        assert len(said.splitlines()) == 1
+
+
+#: Files that are YAML and not an experiment, and what is said about them.
+WRONG_TYPES = (
+    ("name: a\nscope: simple\ntreatments: [{model: b}]", 'experiment.scope: found "simple", expected an object'),
+    ("name: a\nscope: [simple]\ntreatments: [{model: b}]", "experiment.scope: found a list of 1 items"),
+    ("treatments: 7", "experiment.treatments: found 7, expected a list"),
+    ("treatments:", "experiment.treatments: found null, expected a list"),
+    (
+        'name: a\nscope: {workspaces: ["a\\0b"]}\ntreatments: [{model: b}]',
+        'experiment.scope.workspaces[0]: found "a\\x00b", expected 1 to 200 characters',
+    ),
+)
+
+
+def test_a_file_with_a_value_of_another_type_is_one_line(run: Run) -> None:
+    for text, message in WRONG_TYPES:
+        said = run("start", "-", fails=True, stdin=text)
         assert message in said
         assert len(said.splitlines()) == 1
 
@@ -141,6 +163,9 @@ def store(url: str, experiment: str, treatment: int, **metrics: dict[str, Any]) 
 
 def test_results_are_sentences_and_a_table(run: Run, database_url: str) -> None:
     begun = json.loads(run("start", "--model", "b", "--name", "one", "--json"))["experiment"]["id"]
+    assert "b against control, 1.0% of the sessions\n" in run("start", "--model", "b", "--dry-run")
+    assert "steps 0.01%, 0.05%;" in run("start", "--model", "b", "--steps", "0.01,0.05", "--dry-run")
+    assert "lower by 1 point, and" in run("start", "--model", "b", "--margin", "1", "--dry-run").replace("\n", " ")
     store(
         database_url,
         begun,

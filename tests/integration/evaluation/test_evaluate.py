@@ -281,3 +281,8 @@ def test_a_time_that_ends_before_it_begins_is_refused() -> None:
     refused = evaluate("--since", "1d", "--until", "2d")
     assert refused.exit_code != 0
     assert "expected a time before it" in str(refused.exception)
+
+
+@pytest.mark.parametrize("option", ["--since", "--until", "--against", "--switch"])
+def test_an_empty_option_is_refused(option: str) -> None:
+    assert f"{option} is empty: expected a" in str(evaluate(option, "").exception)

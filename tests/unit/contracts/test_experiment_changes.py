@@ -15,7 +15,7 @@ from centralcloud.contracts.experiment_changes import (
     stopped,
 )
 from centralcloud.contracts.fleet_configuration import Experiment, parse_experiment, parse_rule, to_body
-from centralcloud.contracts.new_experiment import Begun, Traffic, begin, canary_of_rule
+from centralcloud.contracts.new_experiment import Begun, Traffic, begin, canary_of_rule, with_rule
 
 CHANGES = {"paused": paused, "resumed": resumed, "stopped": stopped, "promoted": promoted}
 
@@ -53,6 +53,13 @@ def test_each_state_allows_its_changes_and_the_result_can_be_stored(stage: dict[
             check_removable(experiment)
     else:
         check_removable(experiment)
+
+
+def test_an_experiment_is_not_said_to_run_by_hand() -> None:
+    with pytest.raises(ExperimentStateError, match="is running since"):
+        check_removable(an_experiment(stage={"by_hand": True}))
+    with pytest.raises(ExperimentStateError, match="is paused by hand since"):
+        paused(an_experiment(stage={"status": "paused", "share": 0.0, "by_hand": True}), at(9))
 
 
 def test_a_promotion_names_its_winner() -> None:
@@ -187,3 +194,19 @@ def test_a_rule_that_cannot_be_a_canary_says_why(change: dict[str, Any], message
     with pytest.raises(ContractError, match=r"routingRules\[.*\]\.") as error:
         canary_of_rule(parse_rule({**RULE, **change}))
     assert message in str(error.value)
+
+
+def test_a_plan_beside_a_rule_is_an_object() -> None:
+    rule = parse_rule(RULE)
+    asked, _ = with_rule([rule], rule.id, {"plan": {"margin": 0.03}})
+    assert asked["plan"]["margin"] == 0.03
+    with pytest.raises(ContractError, match=r"^plan: found a list of 1 items, expected an object$"):
+        with_rule([rule], rule.id, {"plan": [1]})
+
+
+def test_the_notes_have_numbers_without_an_exponent() -> None:
+    traffic = Traffic(12_345.0, 0.93, mean_ms=1_190.4, mean_cost_usd=0.0000123)
+    notes = begun({"name": "x", "treatments": [{"model": "b"}]}, traffic=traffic).notes
+    assert "12,300 requests a minute" in notes[0]
+    assert notes[1] == "latencyCapMs 5,000: the mean in the last day is 1,190 ms"
+    assert notes[2] == "costCapUsd 0.00005: the mean in the last day is 0.0000123 USD"

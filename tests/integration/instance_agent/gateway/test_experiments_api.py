@@ -96,6 +96,8 @@ def test_the_split_of_a_rule_becomes_an_experiment(admin: Gateway) -> None:
         ("", {**EXAMPLE, "treatments": [{"policy": "none"}]}, 422, "treatments[0].policy", "the name of a policy"),
         ("", {**EXAMPLE, "plan": {"margin": 2}}, 422, "plan.margin", "expected"),
         ("", {**EXAMPLE, "scope": {"complexity": "simple"}}, 422, "scope.complexity", "one of the fields"),
+        ("", {**EXAMPLE, "scope": {"workspaces": ["a\0b"]}}, 422, "scope.workspaces[0]", "1 to 200 characters"),
+        ("", {**EXAMPLE, "reason": "a\0b"}, 422, "reason", "found a zero character"),
         ("", {**EXAMPLE, "salt": "x"}, 422, "salt", "one of the fields"),
         ("", {"rule": "none"}, 422, "rule", "a rule with a trafficSplit"),
         ("/none/pause", {}, 404, None, 'found no experiment "none"'),

@@ -65,6 +65,8 @@ def test_steps_before_the_present_one_are_done() -> None:
     assert [each.state for each in steps_of(running)] == ["done", "now", "ahead", "ahead"]
     promoted = an_experiment(treatments=[{"model": "b"}], stage={"status": "promoted", "winner": "b", "step": 3})
     assert {each.state for each in steps_of(promoted)} == {"done"}
+    rolled_back = an_experiment(stage={"status": "rolledBack", "step": 1, "share": 0.0})
+    assert [each.state for each in steps_of(rolled_back)] == ["done", "ended", "ahead", "ahead"]
 
 
 def test_longer_sessions_and_late_events_are_said_beside_the_numbers() -> None:
