@@ -24,7 +24,7 @@ log = get_logger(__name__)
 _LEASE: Final = "experiments"
 #: A fold takes seconds, when it has much to catch up.
 _FOLD_SECONDS: Final = 60.0
-#: Rounds without a sign after which another daemon takes over, and the shortest such time; one that stops is followed at once.
+#: Rounds without a sign after which another daemon takes over, and the shortest such time; one that stops leaves at once.
 #: A fold may take longer: it holds the lease's row until it ends, and a second one after it would do no harm.
 _ROUNDS_OF_LEASE: Final = 3
 _LEAST_LEASE_SECONDS: Final = 10.0
