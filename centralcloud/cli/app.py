@@ -30,7 +30,7 @@ COMMANDS: Final[Mapping[str, tuple[Command, ...]]] = {
         Command("report", "Show the review of a week, or write it as a page.", f"{_COMMANDS}.report"),
         Command(
             "evaluate",
-            "Show what learning was worth: scores valued by the log, a switch, the price of probes.",
+            "Show what learning was worth: experiments, scores valued by the log, a switch, the price of probes.",
             f"{_COMMANDS}.evaluate",
         ),
         Command("metrics", "Show the counters of every pair of a model and a complexity.", f"{_COMMANDS}.metrics"),
