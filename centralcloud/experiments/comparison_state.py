@@ -17,6 +17,8 @@ from centralcloud.experiments.interval import UNKNOWN
 from centralcloud.experiments.sample_ratio import SampleRatio
 from centralcloud.runtime.arrays import Floats, Integers, np
 
+#: The facts of a treatment that are not of one metric.
+COMPARISON: Final = "comparison"
 #: Metrics in their order, with that of a canary first: success, latency, cost.
 METRICS: Final = ("success", "latency", "cost", "request_success", "slo", "arrived")
 _KINDS: Final[Sequence[Metric]] = (SUCCESS, CAPPED, CAPPED, Metric(), Metric(), Metric())

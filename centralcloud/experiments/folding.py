@@ -43,7 +43,6 @@ MOST_RECORDS: Final = 10_000
 #: Ids of records that the prompt guard looks at in one call.
 _MOST_IDS: Final = 40_000
 _MICROSECONDS: Final = 1_000_000
-_MINUTES_OF_WINDOW: Final = 10
 #: Minutes, of which each is judged, that one call folds at most: the table has room for the counts of 5,400. And how short
 #: one may be, in microseconds.
 _MOST_MINUTES: Final = 4_000
@@ -123,7 +122,7 @@ class _Fold:
         self._connection = connection
         self._experiment = experiment
         plan = experiment.plan
-        self._minute = max(_LEAST_MINUTE, round(plan.window_seconds * _MICROSECONDS / _MINUTES_OF_WINDOW))
+        self._minute = max(_LEAST_MINUTE, round(plan.minute_seconds * _MICROSECONDS))
         self._idle = round(plan.idle_seconds * _MICROSECONDS)
         self._within = timedelta(seconds=plan.outcome_within_seconds)
         self._plan = canary_plan(plan)

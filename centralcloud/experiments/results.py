@@ -10,14 +10,12 @@ from psycopg.types.json import Jsonb
 
 from centralcloud.contracts.fleet_configuration import Experiment
 from centralcloud.experiments.canary import Facts
-from centralcloud.experiments.comparison_state import COUNTED, METRICS, TIME_CLASS_GROWTH, Comparison
+from centralcloud.experiments.comparison_state import COMPARISON, COUNTED, METRICS, TIME_CLASS_GROWTH, Comparison
 from centralcloud.experiments.e_process import log_mean_exp
 from centralcloud.experiments.interval import intersect, interval
 from centralcloud.runtime.arrays import Floats, np
 from centralcloud.runtime.postgres.query import Query
 
-#: The row of experiment_results that is not of one metric.
-COMPARISON: Final = "comparison"
 _ARMS: Final = ("control", "treatment")
 
 

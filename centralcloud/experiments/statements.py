@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from centralcloud.contracts.fleet_configuration import CONTROL, Experiment, to_nano_usd
+from centralcloud.experiments.comparison_state import COMPARISON
 from centralcloud.experiments.false_discovery import two_sided
 from centralcloud.experiments.sentences import (
     Amount,
@@ -183,7 +184,7 @@ def _hint(experiment: Experiment, success: Mapping[str, Any], facts: Facts, at: 
         return None
     control, treated = (int(success[arm]["outcomes"]) for arm in ("control", "treatment"))
     mean = success["control"]["mean"]
-    comparison = facts.get("comparison")
+    comparison = facts.get(COMPARISON)
     if mean is None or comparison is None:
         return None
     plan = experiment.plan
@@ -213,7 +214,7 @@ def _outcomes(facts: Mapping[str, Any]) -> int:
 
 
 def _sessions(facts: Facts) -> int:
-    comparison = facts.get("comparison")
+    comparison = facts.get(COMPARISON)
     return sum(int(comparison[arm]["folded_sessions"]) for arm in ("control", "treatment")) if comparison else 0
 
 

@@ -6,8 +6,9 @@ from typing import Any, Final
 
 from centralcloud.contracts.errors import quote
 from centralcloud.contracts.fleet_configuration import CONTROL
+from centralcloud.experiments.comparison_state import COMPARISON
 from centralcloud.experiments.stages import SAMPLE_RATIO
-from centralcloud.monitoring.experiment_states import COMPARISON, ExperimentState
+from centralcloud.monitoring.experiment_states import ExperimentState
 from centralcloud.runtime.wording import age, apart, counted, percent
 from centralcloud.store.findings import Finding
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import psycopg
 
@@ -11,11 +11,6 @@ from centralcloud.contracts import ContractError
 from centralcloud.contracts.fleet_configuration import CONTROL, Experiment, parse_experiment
 from centralcloud.contracts.fleet_configuration.configuration import entry_path
 from centralcloud.runtime.postgres.query import Query
-
-#: Minutes of a window: the folding goes by whole ones.
-_MINUTES_OF_A_WINDOW: Final = 10
-#: The metric of facts that are not of one metric.
-COMPARISON: Final = "comparison"
 
 
 class ExperimentState(NamedTuple):
@@ -43,7 +38,7 @@ class ExperimentState(NamedTuple):
     def behind_seconds(self) -> float:
         """Time since the oldest decision was due that is not folded: 0 while all are that are old enough."""
         plan, since = self.experiment.plan, self.folded_until or self.experiment.stage.began
-        due_after = plan.outcome_within_seconds + plan.window_seconds / _MINUTES_OF_A_WINDOW
+        due_after = plan.outcome_within_seconds + plan.minute_seconds
         return max(0.0, (self.now - since).total_seconds() - due_after)
 
     @property

@@ -9,8 +9,9 @@ import psycopg
 from centralcloud.contracts.experiment_changes import STATUS_WORDS
 from centralcloud.contracts.fleet_configuration import CONTROL, Experiment, to_body
 from centralcloud.contracts.limits import EXPERIMENTS_SILENT_SECONDS
+from centralcloud.experiments.comparison_state import COMPARISON
 from centralcloud.experiments.false_discovery import discoveries
-from centralcloud.experiments.results import COMPARISON, read_results, read_verdicts
+from centralcloud.experiments.results import read_results, read_verdicts
 from centralcloud.experiments.sentences import Interval, leader, odds
 from centralcloud.experiments.statements import (
     ORDER,

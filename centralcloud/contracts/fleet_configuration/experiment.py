@@ -136,6 +136,11 @@ class ExperimentPlan(Entry, frozen=True):
     outcome_within_seconds: _Seconds = 960.0
     window_seconds: _Seconds = 600.0
 
+    @property
+    def minute_seconds(self) -> float:
+        """The length of a "minute", by which records are folded and judged: a tenth of a window."""
+        return self.window_seconds / 10
+
 
 class ExperimentStage(Entry, frozen=True, kw_only=True):
     """How far an experiment is. The daemon and operators write it; each change is a version of the configuration.

@@ -5,6 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from centralcloud.contracts.fleet_configuration import Experiment
 from centralcloud.dashboard.web import formats
+from centralcloud.experiments.comparison_state import COMPARISON
 from centralcloud.experiments.statements import Facts, Price, price_of
 from centralcloud.runtime.wording import counted
 
@@ -25,7 +26,7 @@ class Line(NamedTuple):
 
 def arms_of(experiment: Experiment, facts: Facts) -> tuple[Line, ...]:
     """Return the numbers of both arms; none while no decision was folded."""
-    comparison = facts.get("comparison")
+    comparison = facts.get(COMPARISON)
     if comparison is None or not sum(_count(comparison, arm, "requests") for arm in _ARMS):
         return ()
     return tuple(_lines(experiment, facts, comparison))
@@ -39,7 +40,7 @@ def cost_sentences(experiment: Experiment, facts: Facts, name: str) -> tuple[str
 
 def caveats(facts: Facts, name: str) -> tuple[str, ...]:
     """Return what a reader of the numbers must know: what came late, minutes that were left out, longer sessions."""
-    comparison = facts.get("comparison")
+    comparison = facts.get(COMPARISON)
     return tuple(_caveats(comparison, name)) if comparison is not None else ()
 
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from centralcloud.contracts.fleet_configuration import Experiment
+from centralcloud.experiments.comparison_state import COMPARISON
 from centralcloud.experiments.sentences import odds
 from centralcloud.experiments.statements import Facts
 from centralcloud.runtime.wording import age, counted
@@ -60,7 +61,7 @@ def steps_of(experiment: Experiment) -> tuple[Step, ...]:
 
 def waiting_of(experiment: Experiment, facts: Facts, now: datetime) -> tuple[Waiting, ...]:
     """Return what a canary that runs waits for; nothing of others, and while nothing is folded."""
-    comparison = facts.get("comparison")
+    comparison = facts.get(COMPARISON)
     evidence = comparison.get("evidence") if comparison else None
     if experiment.kind != "canary" or experiment.stage.status != "running" or not isinstance(evidence, Mapping):
         return ()

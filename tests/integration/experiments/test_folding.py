@@ -14,10 +14,10 @@ from support.servers import execute
 from support.waiting import eventually
 
 from centralcloud.contracts.fleet_configuration import Experiment, ExperimentPlan
-from centralcloud.experiments.comparison_state import read_comparison
+from centralcloud.experiments.comparison_state import COMPARISON, read_comparison
 from centralcloud.experiments.e_process import EProcess, Metric, Sessions
 from centralcloud.experiments.folding import Folded, fold
-from centralcloud.experiments.results import COMPARISON, read_results
+from centralcloud.experiments.results import read_results
 from centralcloud.experiments.stages import canary_plan
 from centralcloud.runtime.arrays import np
 from centralcloud.runtime.postgres.database import Database
