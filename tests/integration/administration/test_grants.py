@@ -247,13 +247,14 @@ def test_a_dashboard_reads_its_tables_and_views_and_writes_nothing(fleet: Fleet)
         "SELECT * FROM pgmq.q_model_routing_decisions",
         "CREATE TABLE mine (n int)",
         "CREATE TEMPORARY TABLE mine (n int)",
-        "COPY (SELECT 1) TO PROGRAM 'true'",
         "SELECT lo_import('/etc/hostname')",
         "SELECT pg_read_file('PG_VERSION')",
         "SELECT * FROM learning_control FOR UPDATE",
         f"SET ROLE {fleet.roles.worker}",
     ):
         assert "denied" in refusal(fleet.dashboard, forbidden)
+    # In words that differ from version to version.
+    assert refusal(fleet.dashboard, "COPY (SELECT 1) TO PROGRAM 'true'")
     shown = run_command("centralcloud", "scores", "--json", env={"DATABASE_URL": fleet.dashboard})
     assert json.loads(shown.stdout)[0]["score"] == 3.3
 
