@@ -22,7 +22,7 @@ STATE = SimpleNamespace(targets=CallTargets(KNOWN.configuration))
 def a_context(asked: dict[str, Any], **limits: Any) -> Any:
     body = {"model": "m", "messages": [{"role": "user", "content": "hi"}], **asked}
     settings = configured(policies=[policy("p", "m", **limits)]).policies["p"]
-    plan = SimpleNamespace(settings=settings, first=SimpleNamespace(target=TARGET))
+    plan = SimpleNamespace(settings=settings, first=SimpleNamespace(target=TARGET), arm_share=None)
     return SimpleNamespace(
         head=OPENAI.read_head(json.dumps(body).encode()), plan=plan, state=STATE, operation="chat"
     ), body
