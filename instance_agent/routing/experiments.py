@@ -22,6 +22,7 @@ from instance_agent.catalog.aliases import AUTO_NAMES
 from instance_agent.catalog.catalog import CatalogSnapshot
 from instance_agent.catalog.configuration import CatalogConfiguration, Target
 from instance_agent.catalog.learned_scores import LearnedScore, Pair
+from instance_agent.routing.constraints import firm_strike
 from instance_agent.routing.request import RoutingRequest
 from instance_agent.routing.routes import Route
 from instance_agent.routing.task import Task
@@ -58,8 +59,8 @@ class Treatment:
             self.targets = configuration.targets_of(configuration.resolve(treatment.model)[0])
             if not self.targets:
                 self.problem = f"the catalog of this gateway does not have {treatment.model}"
-            elif all(each.problem is not None for each in self.targets):
-                self.problem = self.targets[0].reason or self.targets[0].problem
+            elif all(struck := [firm_strike(each, each.model.model_type) for each in self.targets]):
+                self.problem = next(each.words for each in struck if each is not None)
         elif treatment.policy is not None:
             route = policies.get(treatment.policy)
             if route is None or route.settings is None or not route.settings.is_active:

@@ -371,11 +371,16 @@ def test_a_model_that_this_catalog_does_not_have_has_no_arm_here() -> None:
 
 def test_an_experiment_that_this_gateway_cannot_serve_takes_no_request_from_the_next_one() -> None:
     second = an_experiment({"name": "b", "model": "b"}, id="e2")
-    for broken in ({"name": "x", "model": "mistyped"}, {"name": "x", "policy": "off"}):
+    known = snapshot(*MODELS, model("resting", 4.0, status="inactive"))
+    for broken in (
+        {"name": "x", "model": "mistyped"},
+        {"name": "x", "model": "resting"},
+        {"name": "x", "policy": "off"},
+    ):
         rules = compiled(
-            KNOWN, experiments=[an_experiment(broken), second], policies=[policy("off", "b", is_active=False)]
+            known, experiments=[an_experiment(broken), second], policies=[policy("off", "b", is_active=False)]
         )
-        found = [served(rules, f"s{number}") for number in range(20)]
+        found = [served(rules, f"s{number}", known) for number in range(20)]
         assert {each.experiment for each in found} == {"e2"}
         assert {each.arm for each in found} == {"b", "control"}
         assert rules.experiments is not None
