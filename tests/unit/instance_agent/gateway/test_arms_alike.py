@@ -4,8 +4,10 @@ Either neither arm has them, or they stay in the arm of their session, as ones w
 that is not healthy is passed over without that, by control: it is served as it stands.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from random import Random
+from types import SimpleNamespace
 from typing import Any, Final, TypeAlias
 
 import pytest
@@ -18,6 +20,7 @@ from instance_agent.chat.errors import ChatError, UnsupportedFeatureError
 from instance_agent.execution.attempts import Attempt, AttemptRecorder, not_made
 from instance_agent.execution.breakers import Breakers
 from instance_agent.execution.circuit_breaker import BreakerSettings
+from instance_agent.execution.errors import PaymentRefusedError
 from instance_agent.execution.plan_calls import plan_calls
 from instance_agent.execution.planned import PlannedCall
 from instance_agent.execution.targets import CallTargets
@@ -25,6 +28,7 @@ from instance_agent.execution.walk import GiveUp, Walk, WalkSettings
 from instance_agent.gateway.auth import Principal
 from instance_agent.gateway.context import RequestContext
 from instance_agent.gateway.events import events_of
+from instance_agent.gateway.limits.admission import executed
 from instance_agent.providers.errors import ProviderError, Retry
 from instance_agent.routing.affinity import SessionMemory
 from instance_agent.routing.planner import Planner
@@ -204,6 +208,44 @@ def test_what_ends_without_an_attempt_says_nothing_about_the_model() -> None:
     decision, outcome = _first_attempt("new", way)
     assert (decision.outcome, outcome.outcome, outcome.blameless) == ("routed", "failure", True)
     assert (outcome.response_time_ms, outcome.cost_nano_usd, decision.propensity) == (None, None, None)
+
+
+class _Unlimited:
+    """Admission without limits: what refuses is the run of the test."""
+
+    def payer(self, _context: RequestContext) -> None:
+        return None
+
+
+@pytest.mark.parametrize("arm", ["new", "control"])
+def test_a_refusal_of_money_keeps_the_request_in_its_arm_with_another_plan(arm: str) -> None:
+    """In either arm: the first choice may be too dear for what is left."""
+    rules = compiled(KNOWN, experiments=[an_experiment()])
+    context = RequestContext(Principal(role="user", key_id="key-1", workspace=None), _State(rules))  # type: ignore[arg-type]
+    context.routing = request(session=SESSIONS[arm])
+    planner, tried = Planner(rng=Random(1)), []
+
+    def plan() -> Sequence[PlannedCall]:
+        assert context.routing is not None
+        context.plan = planner.plan(context.routing, KNOWN, rules=rules)
+        return plan_calls(context.plan, TARGETS)
+
+    async def run(calls: Sequence[PlannedCall], _execution: Any) -> PlannedCall:
+        tried.append(calls[0].target.model.name)
+        if tried[-1] == FIRST[arm]:
+            dear = SpendView(targets={calls[0].target.key: "it is too dear"})
+            raise PaymentRefusedError("too dear", status=402, code="task_limit", remedy=dear)
+        return calls[0]
+
+    execution = SimpleNamespace(payer=None)
+    served = asyncio.run(executed(_Unlimited(), context, plan(), execution, run, plan))  # type: ignore[arg-type]
+    assert tried == [FIRST[arm], "other" if arm == "control" else "old"]
+    made: list[Attempt] = []
+    AttemptRecorder(
+        served, context.request_id, 1, streamed=False, clock=lambda: NOW, on_record=made.append
+    ).succeeded(None, None, estimates=(1, 1))
+    for event in events_of(made[0], context, "g"):
+        assert (event.arm, event.arm_share, event.extra) == (arm, 0.5, {"not_made": "unpaid"})
 
 
 def test_without_an_experiment_nothing_is_marked() -> None:
