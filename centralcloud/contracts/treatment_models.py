@@ -1,4 +1,4 @@
-"""The check of the models that an experiment tries: a mistyped one would go unnoticed until its sessions are missed. Pure."""
+"""The check of the models that an experiment tries: a mistyped one would go unnoticed until requests are missed. Pure."""
 
 from collections.abc import Collection
 from difflib import get_close_matches

@@ -251,9 +251,7 @@ class Executor:
     def _walk(self, plan: Sequence[PlannedCall]) -> Walk:
         return Walk(plan, self._breakers, self._settings.walk, self._clock(), self._random)
 
-    def _given_up(
-        self, walk: Walk, plan: Sequence[PlannedCall], request: ExecutionRequest, error: ChatError
-    ) -> None:
+    def _given_up(self, walk: Walk, plan: Sequence[PlannedCall], request: ExecutionRequest, error: ChatError) -> None:
         """Record the end of a walk without an attempt; after a refusal by limits there may be another plan."""
         if not walk.attempts and not isinstance(error, PaymentRefusedError):
             self.unserved(plan, request, error)

@@ -6,8 +6,8 @@ from msgspec import Struct
 
 from instance_agent.execution.targets import CallTarget
 
-#: Why the first model of a plan is not called first: its provider asked for a wait, its breaker or a hint of another replica,
-#: or the request has no equivalent there.
+#: Why the first model of a plan is not called first: its provider asked for a wait, its breaker or another replica's hint
+#: passes it over, or the request has no equivalent there.
 Skipped: TypeAlias = Literal["waits", "unavailable", "untranslatable"]
 
 

@@ -238,7 +238,7 @@ def events_of(
 
 
 def _arm_share(attempt: Attempt, plan: Plan) -> float | None:
-    """Return the share with which an attempt is compared with those of other arms; None: it is a later one of its request."""
+    """Return the share with which an attempt is compared with those of other arms; None: it is not the first one."""
     return plan.arm_share if attempt.number == 1 else None
 
 

@@ -1,9 +1,9 @@
 """The experiments of a fleet, compiled for one catalog: which one has a request, and in which arm. Immutable and pure.
 
 An experiment that runs, is paused or was promoted is asked before rules, and after the names that a client sends. The first
-by id whose scope holds has the request, of those that this gateway can serve: one with a model that its catalog does not have
-takes no request from the next one. The arm follows from the session's name, else from the request's id: replicas share
-no state, and a session stays in its arm.
+by id whose scope holds has the request, of those that this gateway can serve: one with a model that its catalog lacks takes
+no request from the next one. The arm follows from the session's name, else from the request's id: replicas share no state,
+and a session stays in its arm.
 
 Both arms have the same requests. A request that a treatment could not serve (a restriction, a budget, the capabilities, the
 context window, a catalog without the model) is in no arm, whatever arm its session has: otherwise control would have harder
@@ -137,7 +137,7 @@ class CompiledExperiment:
         won = [each for each in self.treatments if stage.status == "promoted" and each.name == stage.winner]
         self._winner: Arm | None = None
         for each in won:
-            # The daemon publishes a table that was promoted: its scores are the learned ones, and learning goes on from them.
+            # The daemon publishes a promoted table: its scores are the learned ones then, and learning goes on from them.
             served = None if each.scores else each
             self._winner = Arm(self.id, each.name, None, served, f"treatment {each.name}, which was promoted")
         needed = won or self.treatments

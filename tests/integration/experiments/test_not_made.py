@@ -31,9 +31,7 @@ def marked(reason: str, asked: Asked) -> list[dict[str, Any]]:
     return events
 
 
-def test_the_first_attempt_has_failed_and_the_request_counts_as_it_was(
-    database: Database, database_url: str
-) -> None:
+def test_the_first_attempt_has_failed_and_the_request_counts_as_it_was(database: Database, database_url: str) -> None:
     sessions = iter(TREATED)
     events = [
         *events_of(Asked(1, "new", session=next(sessions))),

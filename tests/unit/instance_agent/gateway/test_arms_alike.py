@@ -89,7 +89,9 @@ def provider_asks_for_a_wait(breakers: Breakers, calls: Sequence[PlannedCall], f
     return calls
 
 
-def all_providers_ask_for_a_wait(breakers: Breakers, calls: Sequence[PlannedCall], _first: str) -> Sequence[PlannedCall]:
+def all_providers_ask_for_a_wait(
+    breakers: Breakers, calls: Sequence[PlannedCall], _first: str
+) -> Sequence[PlannedCall]:
     _fail(breakers, calls, 30.0)
     return calls
 
@@ -241,9 +243,9 @@ def test_a_refusal_of_money_keeps_the_request_in_its_arm_with_another_plan(arm: 
     served = asyncio.run(executed(_Unlimited(), context, plan(), execution, run, plan))  # type: ignore[arg-type]
     assert tried == [FIRST[arm], "other" if arm == "control" else "old"]
     made: list[Attempt] = []
-    AttemptRecorder(
-        served, context.request_id, 1, streamed=False, clock=lambda: NOW, on_record=made.append
-    ).succeeded(None, None, estimates=(1, 1))
+    AttemptRecorder(served, context.request_id, 1, streamed=False, clock=lambda: NOW, on_record=made.append).succeeded(
+        None, None, estimates=(1, 1)
+    )
     for event in events_of(made[0], context, "g"):
         assert (event.arm, event.arm_share, event.extra) == (arm, 0.5, {"not_made": "unpaid"})
 

@@ -68,6 +68,8 @@ def test_the_time_in_the_cache_is_that_of_the_policy_then_of_the_workspace(
     assert cache_seconds(context) == expected
     context.principal = SimpleNamespace(workspace=None)
     assert cache_seconds(context) == of_policy
+    context.plan.arm_share = 0.01
+    assert cache_seconds(context) == 0, "of either arm: control has more sessions, and would find more"
 
 
 def test_without_limits_the_bytes_stay() -> None:
