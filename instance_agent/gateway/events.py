@@ -257,8 +257,9 @@ def _not_made(attempt: Attempt, context: RequestContext) -> str | None:
         return "unpaid"
     if attempt.call.target.model.name == plan.first.target.model.name:
         return None
-    if attempt.skipped == "unavailable" and plan.kind != "experiment":
-        return None
+    if attempt.skipped == "unavailable":
+        # A treatment's own model is called although its breaker is open: a wait was asked for, too.
+        return "waits" if plan.kind == "experiment" else None
     return attempt.skipped or "not_callable"
 
 
