@@ -44,6 +44,10 @@ REPORTED_MODEL_KEY: Final = "reported_model"
 #: get only half of the limits of new names.
 NAMED_BY_KEY: Final = "named_by"
 NAMED_BY_CLIENT: Final = "client"
+#: Why the first attempt of a request that is compared was not at the first choice of its arm, in `extra` of its events. For
+#: its experiment the first attempt has failed then. `UNSERVED`: the request ended without any attempt, and has failed, too.
+NOT_MADE_KEY: Final = "not_made"
+UNSERVED: Final = "unserved"
 MAX_INT4: Final = 2_147_483_647
 MAX_INT8: Final = 9_223_372_036_854_775_807
 #: Up to here a double holds every whole number exactly.

@@ -78,6 +78,9 @@ class _Records:
 
     def record(self, attempt: Attempt, context: Any) -> None:
         """Take one record."""
+        if not attempt.is_made:
+            self._sink.record_all(((attempt, context),))
+            return
         attempt = replace(attempt, number=len(context.attempts) + 1)
         context.attempts.append(attempt)
         task = context.plan.task if context.plan is not None else None
@@ -203,6 +206,7 @@ class Calling:
             request_id=context.request_id, protocol=LIBRARY, head=head, body=body, context=context
         )
         calls = self._planned(request, context)
+        execution.is_compared = context.plan is not None and context.plan.arm_share is not None
         while True:
             left = len(self._executors) - len(context.attempts)
             try:

@@ -10,7 +10,7 @@ from msgspec import Struct
 from instance_agent.chat.answers import FinishReason, Usage
 from instance_agent.chat.errors import ChatError, ErrorKind
 from instance_agent.execution.cost import UNKNOWN, Cost, cost_of, with_estimates
-from instance_agent.execution.planned import PlannedCall
+from instance_agent.execution.planned import PlannedCall, Skipped
 from instance_agent.execution.validators import Defect
 from instance_agent.providers.errors import ProviderError, Retry
 
@@ -35,6 +35,8 @@ class Attempt(Struct, frozen=True, kw_only=True):
         error: in one line, without keys and without words of the provider, which may quote the prompt.
         model_version: the id of the model that the provider's answer names; None without one.
         fingerprint: of the service's build, where the answer has one.
+        skipped: of the first attempt: why it is not at the first model of the plan; None: it is.
+        is_made: whether a target was called; False: the request ended without any attempt, and this stands for the first.
         defect: of the answer; the client has got it all the same, unless another attempt followed.
     """
 
@@ -57,6 +59,8 @@ class Attempt(Struct, frozen=True, kw_only=True):
     error: str | None = None
     model_version: str | None = None
     fingerprint: str | None = None
+    skipped: Skipped | None = None
+    is_made: bool = True
     defect: Defect | None = None
     streamed: bool = False
 
@@ -67,6 +71,8 @@ class AttemptSink(Protocol):
     def record(self, attempt: Attempt, context: Any) -> None:
         """Take a record: once for each attempt. It must not block, and must not raise.
 
+        For a request that is compared and ends without any attempt, it gets one that was not made.
+
         `context` is that of the request, as the caller gave it.
         """
 
@@ -76,7 +82,7 @@ class AttemptRecorder:
 
     __slots__ = (
         "_clock", "_fingerprint", "_first_token_at", "_model_version", "_on_record", "_started", "call", "decision_id",
-        "number", "propensity", "record", "request_id", "started_at", "streamed",
+        "number", "propensity", "record", "request_id", "skipped", "started_at", "streamed",
     )  # fmt: skip
 
     def __init__(
@@ -88,12 +94,14 @@ class AttemptRecorder:
         streamed: bool,
         clock: Callable[[], float],
         on_record: Callable[[Attempt], None],
+        skipped: Skipped | None = None,
     ) -> None:
         self.call = call
         self.request_id = request_id
         self.number = number
         self.propensity = call.propensity if number == 1 else None
         self.streamed = streamed
+        self.skipped = skipped
         self.decision_id = str(uuid_utils.uuid7())
         self.started_at = datetime.now(UTC)
         self.record: Attempt | None = None
@@ -200,9 +208,26 @@ class AttemptRecorder:
             started_at=self.started_at,
             first_token_ms=self._milliseconds(first) if first is not None and known_time else None,
             streamed=self.streamed,
+            skipped=self.skipped,
             model_version=self._model_version,
             fingerprint=self._fingerprint,
             **fields,
         )
         self._on_record(self.record)
         return self.record
+
+
+def not_made(call: PlannedCall, request_id: str, error: ChatError) -> Attempt:
+    """Return what stands for the first attempt of a request that ended without any: blameless, without time and cost."""
+    return Attempt(
+        decision_id=str(uuid_utils.uuid7()),
+        request_id=request_id,
+        number=1,
+        call=call,
+        propensity=None,
+        started_at=datetime.now(UTC),
+        outcome="failure",
+        error_kind="policy",
+        error=error.message,
+        is_made=False,
+    )

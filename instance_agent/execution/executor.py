@@ -8,9 +8,9 @@ from random import Random
 from msgspec import Struct
 
 from instance_agent.chat.answers import ChatAnswer
-from instance_agent.chat.errors import UnsupportedFeatureError
+from instance_agent.chat.errors import ChatError, UnsupportedFeatureError
 from instance_agent.chat.json_body import LARGE_BODY_BYTES
-from instance_agent.execution.attempts import Attempt, AttemptSink
+from instance_agent.execution.attempts import Attempt, AttemptSink, not_made
 from instance_agent.execution.breakers import Breakers
 from instance_agent.execution.cost import OutputEstimate
 from instance_agent.execution.errors import PaymentRefusedError
@@ -138,6 +138,11 @@ class Executor:
         """Note that the caller ends running requests from now on: their records say so, and not that clients have gone."""
         self._reports.gone = STOPPED
 
+    def unserved(self, plan: Sequence[PlannedCall], request: ExecutionRequest, error: ChatError) -> None:
+        """Record that a request which is compared has ended without any attempt."""
+        if request.is_compared:
+            self._reports.record(not_made(plan[0], request.request_id, error), request.context, None)
+
     async def _walk_plain(self, plan: Sequence[PlannedCall], request: ExecutionRequest) -> Answer:
         walk = self._walk(plan)
         operation = operation_of(request, self._settings.checks)
@@ -149,6 +154,7 @@ class Executor:
             elif isinstance(step, GiveUp):
                 if kept is not None:
                     return kept
+                self._given_up(walk, plan, request, step.error)
                 raise step.error
             else:
                 payment = None
@@ -209,6 +215,7 @@ class Executor:
             if isinstance(step, Wait):
                 await asyncio.sleep(step.seconds)
             elif isinstance(step, GiveUp):
+                self._given_up(walk, plan, request, step.error)
                 raise step.error
             else:
                 payment = None
@@ -243,6 +250,11 @@ class Executor:
 
     def _walk(self, plan: Sequence[PlannedCall]) -> Walk:
         return Walk(plan, self._breakers, self._settings.walk, self._clock(), self._random)
+
+    def _given_up(self, walk: Walk, plan: Sequence[PlannedCall], request: ExecutionRequest, error: ChatError) -> None:
+        """Record the end of a walk without an attempt; after a refusal by limits there may be another plan."""
+        if not walk.attempts and not isinstance(error, PaymentRefusedError):
+            self.unserved(plan, request, error)
 
     def _failed(
         self, walk: Walk, step: Go, request: ExecutionRequest, running: RunningAttempt, error: Exception

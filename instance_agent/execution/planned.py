@@ -1,8 +1,14 @@
 """The calls of a plan: its targets in their order, ready to be made."""
 
+from typing import Literal, TypeAlias
+
 from msgspec import Struct
 
 from instance_agent.execution.targets import CallTarget
+
+#: Why the first model of a plan is not called first: its provider asked for a wait, its breaker or another replica's hint
+#: passes it over, or the request has no equivalent there.
+Skipped: TypeAlias = Literal["waits", "unavailable", "untranslatable"]
 
 
 class PlannedCall(Struct, frozen=True, kw_only=True):

@@ -70,6 +70,7 @@ class RunningAttempt:
             streamed=streamed,
             clock=reports.clock,
             on_record=lambda attempt: reports.record(attempt, context, payment),
+            skipped=step.skipped,
         )
 
     @property

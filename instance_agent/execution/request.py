@@ -86,6 +86,7 @@ class ExecutionRequest:
         context: given to the sink of attempts with each record.
         cache_seconds: how long its answer is kept; 0: not at all; None: as the cache is set.
         cut_off_is_failure: whether an answer that ended at a limit of tokens is a failure of the model.
+        is_compared: whether it is one of an experiment: also that it ends without any attempt is recorded then.
         payer: reserves for its attempts, see `Payer`; None: nothing limits what they cost.
         operation: ``responses`` and ``embeddings`` are forwarded to targets that speak them.
     """
@@ -99,6 +100,7 @@ class ExecutionRequest:
         "cut_off_is_failure",
         "head",
         "headers",
+        "is_compared",
         "operation",
         "payer",
         "protocol",
@@ -120,6 +122,7 @@ class ExecutionRequest:
         chat: ChatRequest | None = None,
         cache_seconds: float | None = None,
         cut_off_is_failure: bool = False,
+        is_compared: bool = False,
     ) -> None:
         self.request_id = request_id
         self.protocol = protocol
@@ -131,6 +134,7 @@ class ExecutionRequest:
         self.operation = operation
         self.cache_seconds = cache_seconds
         self.cut_off_is_failure = cut_off_is_failure
+        self.is_compared = is_compared
         self.payer: Any = None
         self._chat = chat
         self._input_tokens: int | None = None

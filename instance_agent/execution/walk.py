@@ -23,7 +23,7 @@ from msgspec import Struct
 from instance_agent.chat.errors import ChatError, UnsupportedFeatureError
 from instance_agent.execution.breakers import Breakers, CallPermit
 from instance_agent.execution.errors import no_target, with_attempts
-from instance_agent.execution.planned import PlannedCall
+from instance_agent.execution.planned import PlannedCall, Skipped
 from instance_agent.providers.errors import ProviderError, Retry
 
 #: The reason of the call of a treatment's model.
@@ -51,11 +51,15 @@ class WalkSettings(Struct, frozen=True, kw_only=True):
 
 
 class Go(Struct, frozen=True):
-    """Call this target now; its permit takes the outcome."""
+    """Call this target now; its permit takes the outcome.
+
+    `skipped`: of the first attempt: why it is not at the first model of the plan; None: it is.
+    """
 
     call: PlannedCall
     permit: CallPermit
     number: int
+    skipped: Skipped | None = None
 
 
 class Wait(Struct, frozen=True):
@@ -90,6 +94,7 @@ class Walk:
         self._tried: set[int] = set()
         self._refused: list[int] = []
         self._uncertain = 0
+        self._untranslatable = False
         self._current = 0
         self._ended = False
         self._rechecks = False
@@ -109,7 +114,7 @@ class Walk:
             if index not in self._tried:
                 permit = self._breakers.admit(call.target, now)
                 if permit is not None:
-                    return self._go(index, call, permit)
+                    return self._go(index, call, permit, self._skipped(call, now) if not self.attempts else None)
         if self._uncertain:
             return self._give_up(now)
         if self._refused:
@@ -134,6 +139,7 @@ class Walk:
     def unsupported(self, error: UnsupportedFeatureError) -> None:
         """Note that the request cannot be translated for the current target: no attempt was made."""
         self._unsupported = self._unsupported or error
+        self._untranslatable = self._untranslatable or not self._current
         self.attempts -= 1
 
     def unpaid(self, error: ChatError) -> None:
@@ -166,13 +172,23 @@ class Walk:
         """Return the calls with their positions, those last whose targets other replicas have seen fail."""
         return sorted(enumerate(self._calls), key=lambda each: self._breakers.suspected(each[1].target, now))
 
-    def _go(self, index: int, call: PlannedCall, permit: CallPermit) -> Go:
+    def _skipped(self, call: PlannedCall, now: float) -> Skipped | None:
+        """Return why the first attempt is at `call`, where that is another model than the first one."""
+        first = self._calls[0].target
+        if call.target.model.name == first.model.name:
+            return None
+        if self._untranslatable:
+            return "untranslatable"
+        found = self._breakers.unavailable(first, now)
+        return "waits" if found is not None and found.state == "cooling" else "unavailable"
+
+    def _go(self, index: int, call: PlannedCall, permit: CallPermit, skipped: Skipped | None = None) -> Go:
         self.attempts += 1
         self._tried.add(index)
         self._current = index
         self._rechecks = permit.rechecks
         self._paused = False
-        return Go(call, permit, self.attempts)
+        return Go(call, permit, self.attempts, skipped)
 
     def _again(self, now: float) -> Step:
         """Call a refused target again, after a pause: the first one that is not cooling, or comes back soon."""
@@ -210,7 +226,7 @@ class Walk:
             call = self._calls[index]
             permit = self._breakers.admit(call.target, now, last_resort=True, forced=call.reason == "forced")
             if permit is not None:
-                return self._go(index, call, permit)
+                return self._go(index, call, permit, self._skipped(call, now))
         return self._give_up(now) if self._paused else self._pause(wait, now)
 
     def _pause(self, seconds: float, now: float) -> Step:

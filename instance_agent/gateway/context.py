@@ -36,6 +36,7 @@ class RequestContext:
         status: of the answer.
         cut: whether the stop of the gateway has ended it.
         probing: whether the request may be a probe.
+        unpaid: whether limits of money have refused the first choice of its plan, so that it has another plan.
         rate: its reservation of the rate limits of its key; None: there are none.
         open_attempts, was_sent, used_tokens, spent_nano: of the attempts that limits count: how many are under way, whether
             one was made, and the tokens and the cost of all.
@@ -44,7 +45,7 @@ class RequestContext:
     __slots__ = (
         "began", "cut", "feedback_seconds", "head", "labels", "model", "objective", "open_attempts", "operation", "plan",
         "principal", "probing", "provider", "rate", "request_id", "routing", "spent_nano", "state", "status", "task_id",
-        "used_tokens", "user_id", "was_sent", "worker",
+        "unpaid", "used_tokens", "user_id", "was_sent", "worker",
     )  # fmt: skip
 
     def __init__(self, principal: Principal, state: GatewayState, request_id: str | None = None) -> None:
@@ -67,6 +68,7 @@ class RequestContext:
         self.status = 0
         self.cut = False
         self.probing = True
+        self.unpaid = False
         self.rate: Reservation | None = None
         self.open_attempts = 0
         self.was_sent = False

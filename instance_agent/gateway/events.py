@@ -8,7 +8,14 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from centralcloud.contracts import RequestEvent, RoutingEvent
-from centralcloud.contracts.limits import BLAMELESS_ERROR_KINDS, NAMED_BY_CLIENT, NAMED_BY_KEY, NEUTRAL_SCORE
+from centralcloud.contracts.limits import (
+    BLAMELESS_ERROR_KINDS,
+    NAMED_BY_CLIENT,
+    NAMED_BY_KEY,
+    NEUTRAL_SCORE,
+    NOT_MADE_KEY,
+    UNSERVED,
+)
 from centralcloud.runtime.logs import get_logger
 from instance_agent.execution.attempts import Attempt
 from instance_agent.execution.cost import NANO
@@ -96,6 +103,8 @@ class EventSink:
     def _note(self, events: Sequence[RequestEvent], attempt: Attempt, context: RequestContext) -> None:
         if self._memory is not None:
             self._memory.add(events)
+        if not attempt.is_made:
+            return
         self._expectations.learn(attempt)
         self._observer.attempt(attempt, context)
         log_attempt(attempt, context)
@@ -229,17 +238,29 @@ def events_of(
 
 
 def _arm_share(attempt: Attempt, plan: Plan) -> float | None:
-    """Return the share with which an attempt is compared with those of other arms; None: it is not.
+    """Return the share with which an attempt is compared with those of other arms; None: it is not the first one."""
+    return plan.arm_share if attempt.number == 1 else None
 
-    Only the first attempt of a request is compared. Where that of a treatment is not at its model (its provider asked for a
-    wait, or the request cannot be translated for it), it says nothing about it.
+
+def _not_made(attempt: Attempt, context: RequestContext) -> str | None:
+    """Return why the first attempt of a request that is compared is not at the first choice of its arm; None: it is.
+
+    Such a request stays in its arm, as one whose first attempt has failed: those that only one arm cannot serve must not be
+    missing in it. That the health of a model has sent it elsewhere is not a reason, but for a treatment's own model.
     """
-    arm = plan.assigned
-    if arm is None or attempt.number != 1:
+    plan = context.plan
+    if plan is None or plan.arm_share is None or attempt.number != 1:
         return None
-    if plan.kind == "experiment" and attempt.call.target.model.name != plan.first.target.model.name:
+    if not attempt.is_made:
+        return UNSERVED
+    if context.unpaid:
+        return "unpaid"
+    if attempt.call.target.model.name == plan.first.target.model.name:
         return None
-    return arm.share
+    if attempt.skipped == "unavailable":
+        # A treatment's own model is called although its breaker is open: a wait was asked for, too.
+        return "waits" if plan.kind == "experiment" else None
+    return attempt.skipped or "not_callable"
 
 
 def _extra(attempt: Attempt, context: RequestContext) -> dict[str, Any]:
@@ -267,8 +288,13 @@ def _label(text: str | None) -> str | None:
 
 
 def _mark(attempt: Attempt, context: RequestContext) -> dict[str, Any]:
-    """Return what says that a client made up the name of the model, in both events: a batch may have only one of them."""
-    return {} if attempt.call.target.model.name in context.state.names else {NAMED_BY_KEY: NAMED_BY_CLIENT}
+    """Return what both events say, as a batch may have only one of them: a client made up the name of the model; the first
+    choice of an arm was not called.
+    """
+    found = {} if attempt.call.target.model.name in context.state.names else {NAMED_BY_KEY: NAMED_BY_CLIENT}
+    if (reason := _not_made(attempt, context)) is not None:
+        found[NOT_MADE_KEY] = reason
+    return found
 
 
 def _numbers(attempt: Attempt) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 import asyncio
 import re
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -19,6 +19,7 @@ from instance_agent.chat.errors import ChatError
 from instance_agent.chat.protocol import ClientProtocol, RequestHead
 from instance_agent.execution.attempts import Attempt
 from instance_agent.execution.cost import NANO
+from instance_agent.execution.errors import PaymentRefusedError
 from instance_agent.execution.executor import Answer
 from instance_agent.execution.plan_calls import plan_calls
 from instance_agent.execution.planned import PlannedCall
@@ -54,6 +55,8 @@ _SAFE: Final = "".join(map(chr, range(32, 127))).replace("%", "")
 _AGE: Final = re.compile(r"(\d{1,7})\s*([smhd])")
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _LONGEST_FEEDBACK: Final = 7 * 86_400
+
+T = TypeVar("T")
 
 
 def route(
@@ -170,6 +173,7 @@ def execution_fields(
         "context": context,
         "cache_seconds": cache_seconds(context),
         "cut_off_is_failure": cut_off_is_failure(context),
+        "is_compared": context.plan is not None and context.plan.arm_share is not None,
     }
 
 
@@ -181,10 +185,21 @@ class _EventStream(web.StreamResponse):
 
 async def answered(parts: GatewayParts, calls: Sequence[PlannedCall], execution: ExecutionRequest) -> Answer:
     """Execute a request within its limits, and return its whole answer. Raises as the executor."""
+    return await _executed(parts, calls, execution, parts.executor.execute)
+
+
+async def _executed(
+    parts: GatewayParts,
+    calls: Sequence[PlannedCall],
+    execution: ExecutionRequest,
+    run: Callable[[Sequence[PlannedCall], ExecutionRequest], Awaitable[T]],
+) -> T:
     context: RequestContext = execution.context
-    return await executed(
-        parts.admission, context, calls, execution, parts.executor.execute, lambda: planned(parts, context)
-    )
+    try:
+        return await executed(parts.admission, context, calls, execution, run, lambda: planned(parts, context))
+    except PaymentRefusedError as error:
+        parts.executor.unserved(calls, execution, error)
+        raise
 
 
 async def streamed_response(
@@ -192,9 +207,7 @@ async def streamed_response(
 ) -> web.StreamResponse:
     """Execute a request, and stream the answer to its client. Its last comment has the cost."""
     context: RequestContext = execution.context
-    async with await executed(
-        parts.admission, context, calls, execution, parts.executor.stream, lambda: planned(parts, context)
-    ) as stream:
+    async with await _executed(parts, calls, execution, parts.executor.stream) as stream:
         response = _event_stream(parts, stream, context, request)
         try:
             await response.prepare(request)

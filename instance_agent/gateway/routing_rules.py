@@ -49,7 +49,7 @@ class RulesOfStates:
         found = self._rules.experiments.problems if self._rules.experiments is not None else {}
         for experiment, reason in found.items():
             if self._problems.get(experiment) != reason:
-                effect = "requests through this gateway are in none of its arms"
+                effect = "requests through this gateway are in none of its arms; the next experiment may have them"
                 log.warning("experiment_unusable", experiment=experiment, reason=reason, effect=effect)
         self._problems = found
 

@@ -34,6 +34,11 @@ class Placed(NamedTuple):
     reason: str | None = None
     model: ModelFirst | None = None
 
+    @property
+    def is_compared(self) -> bool:
+        """Whether its outcome counts in the experiment."""
+        return self.arm is not None and self.arm.share is not None
+
 
 NO_PLACE = Placed()
 

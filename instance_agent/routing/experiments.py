@@ -1,8 +1,9 @@
 """The experiments of a fleet, compiled for one catalog: which one has a request, and in which arm. Immutable and pure.
 
 An experiment that runs, is paused or was promoted is asked before rules, and after the names that a client sends. The first
-by id whose scope holds has the request. The arm follows from the session's name, else from the request's id: replicas share
-no state, and a session stays in its arm.
+by id whose scope holds has the request, of those that this gateway can serve: one with a model that its catalog lacks takes
+no request from the next one. The arm follows from the session's name, else from the request's id: replicas share no state,
+and a session stays in its arm.
 
 Both arms have the same requests. A request that a treatment could not serve (a restriction, a budget, the capabilities, the
 context window, a catalog without the model) is in no arm, whatever arm its session has: otherwise control would have harder
@@ -21,6 +22,7 @@ from instance_agent.catalog.aliases import AUTO_NAMES
 from instance_agent.catalog.catalog import CatalogSnapshot
 from instance_agent.catalog.configuration import CatalogConfiguration, Target
 from instance_agent.catalog.learned_scores import LearnedScore, Pair
+from instance_agent.routing.constraints import firm_strike
 from instance_agent.routing.request import RoutingRequest
 from instance_agent.routing.routes import Route
 from instance_agent.routing.task import Task
@@ -57,8 +59,8 @@ class Treatment:
             self.targets = configuration.targets_of(configuration.resolve(treatment.model)[0])
             if not self.targets:
                 self.problem = f"the catalog of this gateway does not have {treatment.model}"
-            elif all(each.problem is not None for each in self.targets):
-                self.problem = self.targets[0].reason or self.targets[0].problem
+            elif all(struck := [firm_strike(each, each.model.model_type) for each in self.targets]):
+                self.problem = next(each.words for each in struck if each is not None)
         elif treatment.policy is not None:
             route = policies.get(treatment.policy)
             if route is None or route.settings is None or not route.settings.is_active:
@@ -117,6 +119,7 @@ class CompiledExperiment:
     Attributes:
         id: of the experiment.
         treatments: in their order.
+        problem: why this gateway has the experiment for no request; None: it has it.
     """
 
     def __init__(
@@ -131,19 +134,14 @@ class CompiledExperiment:
         stage = experiment.stage
         self._untreated = Arm(self.id, CONTROL, None, None, f"{CONTROL}, {_why_untreated(experiment)}")
         self._arms: dict[tuple[int | None, float | None], Arm] = {}
-        self._winner = next(
-            (
-                Arm(self.id, each.name, None, each, f"treatment {each.name}, which was promoted")
-                for each in self.treatments
-                if stage.status == "promoted" and each.name == stage.winner
-            ),
-            None,
-        )
-
-    @property
-    def problem(self) -> str | None:
-        """Why this gateway has the experiment for no request; None: it has it."""
-        return next((f"its treatment {each.name}: {each.problem}" for each in self.treatments if each.problem), None)
+        won = [each for each in self.treatments if stage.status == "promoted" and each.name == stage.winner]
+        self._winner: Arm | None = None
+        for each in won:
+            # The daemon publishes a promoted table: its scores are the learned ones then, and learning goes on from them.
+            served = None if each.scores else each
+            self._winner = Arm(self.id, each.name, None, served, f"treatment {each.name}, which was promoted")
+        needed = won or self.treatments
+        self.problem = next((f"its treatment {each.name}: {each.problem}" for each in needed if each.problem), None)
 
     def arm_of(self, session: str, treating: bool) -> Arm:
         """Return the arm of a session; `treating` False: control, unless a treatment was promoted."""
@@ -192,16 +190,19 @@ class Experiments:
         return bool(self._experiments)
 
     def of(self, request: RoutingRequest, task: Task, policy: str | None, chosen: bool) -> CompiledExperiment | None:
-        """Return the experiment that has a request; None: none.
+        """Return the experiment that has a request; None: none. One with a problem has it only where no other one does.
 
         Args:
             policy: that would serve it.
             chosen: whether the client named neither a model nor a policy.
         """
+        unusable: CompiledExperiment | None = None
         for each in self._experiments:
             if each.has(request, task, policy, chosen):
-                return each
-        return None
+                if each.problem is None:
+                    return each
+                unusable = unusable or each
+        return unusable
 
 
 class Scope:

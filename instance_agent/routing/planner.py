@@ -104,7 +104,7 @@ class Planner(PreparedStates):
             rules: compiled for the configuration of `snapshot`; use the same ones until they change.
             failures: of local models, for policies whose order is ``local_first``.
             probing: whether the request may be a probe, as the scores ask for, or a choice at random; not when the budget of
-                exploration is used up.
+                exploration is used up. One that is compared never is, in either arm: the other one would look better.
             treating: whether treatments of experiments may serve requests; not when the daemon that watches them is silent.
             classifier: trained by the site, for what the client does not say; None: the table of words answers.
 
@@ -124,7 +124,9 @@ class Planner(PreparedStates):
                 plan = forced_plan(request, name, alias, state, health, rules, classifier, self._rng)
                 if rules.experiments is None:
                     return plan
-                return self._named_in_experiment(plan, request, state, rules, failures, treating=treating)
+                return self._named_in_experiment(
+                    plan, request, state, rules, failures, probing=probing, treating=treating
+                )
             level = name[5:] or None
         task = resolve_task(request.headers, request.metadata, level, request.text, classifier)
         if routed is None:
@@ -134,9 +136,8 @@ class Planner(PreparedStates):
         if rules.experiments is None:
             return self._ordered(request, task, state, found, failures, alias, probing)
         place = self._place(request, task, conditions, found, state, rules, is_chosen(request, name), treating)
+        probing = probing and not place.is_compared
         if place.arm is not None and (treatment := place.arm.treatment) is not None:
-            # Neither a probe nor a choice at random moves a session of a treatment.
-            probing = False
             if treatment.route is not None:
                 by_policy = Routed(treatment.route, source="experiment")
                 found = self._eligible(request, conditions, state, rules, by_policy)
@@ -218,6 +219,7 @@ class Planner(PreparedStates):
         rules: RoutingRules,
         failures: FailureView,
         *,
+        probing: bool,
         treating: bool,
     ) -> Plan:
         """Return the plan for a model that the client named, in its experiment if one has the request."""
@@ -235,7 +237,8 @@ class Planner(PreparedStates):
             return replace(plan, kind="experiment", targets=targets, waived=waived, assigned=place.arm)
         by_policy = Routed(place.arm.treatment.route, source="experiment")
         found = self._eligible(request, conditions, state, rules, by_policy)
-        served = self._ordered(request, plan.task, state, found, failures, plan.alias, False, place)
+        probing = probing and not place.is_compared
+        served = self._ordered(request, plan.task, state, found, failures, plan.alias, probing, place)
         return replace(served, is_named=True)
 
     def _place(

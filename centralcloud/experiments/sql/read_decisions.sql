@@ -1,4 +1,5 @@
 -- The first attempts of an experiment that were decided in a span of time, as arrays, each with what is known of its request.
+-- One whose first choice was not called (not_made in extra) has failed; the answer of another model counts for the request alone.
 -- idx_routing_records_experiment has the decisions, idx_routing_records_request_id the records of each request.
 SELECT
     array_agg(id) AS id,
@@ -25,14 +26,17 @@ FROM (
         ) AS key,
         CASE WHEN d.arm = %(control)s THEN -1 ELSE coalesce(array_position(%(treatments)s::text[], d.arm::text) - 1, -2) END::bigint AS arm,
         CASE WHEN d.arm_share > 0 AND d.arm_share < 1 THEN d.arm_share ELSE -1 END AS share,
-        coalesce(of_request.own_won, d.outcome = 'success') AS own_won,
-        coalesce(of_request.own_lost, d.outcome = 'failure') AS own_lost,
-        coalesce(of_request.own_blameless, d.outcome = 'failure' AND coalesce(d.error_kind IN ('caller', 'policy'), false))
-            AS own_blameless,
+        d.extra->>'not_made' IS NULL AND coalesce(of_request.own_won, d.outcome = 'success') AS own_won,
+        d.extra->>'not_made' IS NOT NULL OR coalesce(of_request.own_lost, d.outcome = 'failure') AS own_lost,
+        d.extra->>'not_made' IS NULL AND coalesce(
+            of_request.own_blameless, d.outcome = 'failure' AND coalesce(d.error_kind IN ('caller', 'policy'), false)
+        ) AS own_blameless,
         coalesce(of_request.own_aborted, d.outcome = 'failure' AND coalesce(d.error_kind = 'caller', false)) AS own_aborted,
         coalesce(of_request.won, d.outcome = 'success') AS won,
-        coalesce(of_request.blameless, d.outcome = 'failure' AND coalesce(d.error_kind IN ('caller', 'policy'), false)) AS blameless,
-        coalesce(of_request.reward, d.reward) AS reward,
+        d.extra->>'not_made' IS DISTINCT FROM 'unserved' AND coalesce(
+            of_request.blameless, d.outcome = 'failure' AND coalesce(d.error_kind IN ('caller', 'policy'), false)
+        ) AS blameless,
+        CASE WHEN d.extra->>'not_made' IS NULL THEN coalesce(of_request.reward, d.reward) END AS reward,
         coalesce(of_request.ms, d.response_time_ms) AS ms,
         coalesce(of_request.nano_usd, d.cost_nano_usd, d.cost_usd * 1000000000)::double precision / 1000000000 AS cost
     FROM public.routing_records AS d

@@ -18,7 +18,9 @@ FROM (
             coalesce(d.session, d.request_id::text, d.instance_id || ' ' || coalesce(d.decision_id, d.id::text)), 0
         ) AS key,
         CASE WHEN d.arm = %(control)s THEN -1 ELSE coalesce(array_position(%(treatments)s::text[], d.arm::text) - 1, -2) END::bigint AS arm,
-        coalesce(own.won, d.outcome = 'success') OR d.feedback_until IS NOT NULL AND NOT coalesce(own.lost, false) AS won
+        d.extra->>'not_made' IS NULL AND (
+            coalesce(own.won, d.outcome = 'success') OR d.feedback_until IS NOT NULL AND NOT coalesce(own.lost, false)
+        ) AS won
     FROM public.routing_records AS d
     LEFT JOIN LATERAL (
         SELECT
@@ -39,7 +41,10 @@ FROM (
     WHERE d.id > %(after_id)s AND d.id <= %(until_id)s
         AND d.created_at >= now() - interval '8 days' AND d.created_at < now() + interval '1 day'
         AND d.experiment = %(experiment)s AND coalesce(d.attempt, 1) = 1
-        AND NOT coalesce(own.blameless, coalesce(d.error_kind IN ('caller', 'policy'), false))
+        AND (
+            d.extra->>'not_made' IS NOT NULL
+            OR NOT coalesce(own.blameless, coalesce(d.error_kind IN ('caller', 'policy'), false))
+        )
         AND CASE
             WHEN d.outcome = 'routed' THEN coalesce(own.won OR own.lost, false) OR d.feedback_until IS NOT NULL
             ELSE NOT coalesce(own.routed, false)

@@ -187,6 +187,10 @@ def _planned_again(
     except PlanError:
         raise error from None
     assert context.plan is not None
+    if before.arm_share is not None:
+        # A price must not take a request out of its arm: the other one has such requests, too.
+        context.unpaid = True
+        context.plan = replace(context.plan, assigned=before.assigned)
     if not context.probing:
         context.plan = replace(context.plan, passed_over=(*context.plan.passed_over, _PROBE_STOPPED))
     if context.plan.settings is not before.settings:

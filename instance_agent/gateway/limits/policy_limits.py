@@ -46,7 +46,12 @@ def limited(context: RequestContext, body: bytes, protocol: ClientProtocol, oper
 
 
 def cache_seconds(context: RequestContext) -> float | None:
-    """Return how long the answer to a request is kept, by its policy, else its workspace; None: as the gateway is set."""
+    """Return how long the answer to a request is kept, by its policy, else its workspace; None: as the gateway is set.
+
+    That to a request that is compared is not kept, and none answers it: control has more sessions, and so would find more.
+    """
+    if context.plan is not None and context.plan.arm_share is not None:
+        return 0.0
     settings = context.plan.settings if context.plan is not None else None
     if settings is not None and settings.cache_seconds is not None:
         return settings.cache_seconds

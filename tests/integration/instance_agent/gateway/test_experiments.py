@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from support.experiment_entries import an_experiment
-from support.gateways import Gateway, a_key, start_gateway
+from support.gateways import Gateway, Reply, a_key, start_gateway
 from support.ingest import ingest_all
 from support.programs import Program
 from support.registry import write
@@ -30,7 +30,7 @@ def expected_arm(session: str) -> str:
 
 
 ARMS = {session: expected_arm(session) for session in SESSIONS}
-TREATED = next(session for session, arm in ARMS.items() if arm == "new")
+TREATED, CONTROL = (next(each for each, arm in ARMS.items() if arm == name) for name in ("new", "control"))
 
 
 @pytest.fixture
@@ -134,6 +134,95 @@ def test_treatment_sessions_go_to_the_model_and_headers_and_events_say_so(
         "SELECT DISTINCT plan->>'experiment', plan->>'arm' FROM request_plans WHERE plan ? 'arm' ORDER BY 2",
     )
     assert plans == [("e1", "control"), ("e1", "new")]
+
+
+def first_attempts(database: Database, database_url: str) -> dict[tuple[Any, ...], int]:
+    """Return how many first attempts there are of each arm, share, mark, model, outcome and kind."""
+    ingest_all(database)
+    rows = execute(
+        database_url,
+        "SELECT arm, arm_share, extra->>'not_made', model, outcome, error_kind, count(*)::int FROM routing_records "
+        "WHERE experiment = 'e1' AND attempt = 1 AND outcome <> 'routed' GROUP BY 1, 2, 3, 4, 5, 6",
+    )
+    return {row[:6]: row[6] for row in rows}
+
+
+def test_requests_whose_arms_first_choice_is_not_called_stay_in_their_arm(
+    gateways: list[Gateway], fake_upstream: FakeUpstream, database_url: str, database: Database
+) -> None:
+    see_daemon(database_url)
+    put_experiment(database)
+    first = gateways[0]
+    eventually(lambda: arm_of(first) == ("new", "opus"))
+    fake_upstream.behave("status=429+retry-after=600", model="opus")
+    for _ in range(4):
+        assert arm_of(first) == ("new", "gpt")
+    assert len(fake_upstream.requests("opus")) <= 3, "the wait is kept"
+    for name in ("gpt", "flash"):
+        fake_upstream.behave("status=429+retry-after=600", model=name)
+    eventually(lambda: is_unserved(ask(first, CONTROL)), what="the wait of every model")
+    assert all(is_unserved(ask(first, session)) for session in (TREATED, CONTROL) for _ in range(3))
+    assert is_unserved(ask(first, TREATED, stream=True))
+
+    def found() -> dict[tuple[Any, ...], int]:
+        return first_attempts(database, database_url)
+
+    unserved = {("new", 0.5, "unserved", "opus", "failure", "policy"): 4}
+    eventually(lambda: unserved.items() <= found().items())
+    attempts = found()
+    assert attempts["new", 0.5, "waits", "gpt", "success", None] == 3
+    assert attempts["new", 0.5, None, "opus", "failure", "provider"] == 1
+    assert sum(number for key, number in attempts.items() if key[:3] == ("control", 0.5, "unserved")) >= 3
+
+
+def is_unserved(reply: Reply) -> bool:
+    """Whether no model was called for a request."""
+    return reply.status == 429 and bool(reply.error["code"] == "no_target_available")
+
+
+def ask(gateway: Gateway, session: str, **fields: Any) -> Reply:
+    return gateway.chat(headers={"x-centralcloud-session": session}, **fields)
+
+
+def test_a_client_chooses_neither_its_arm_nor_what_its_events_say_of_it(
+    gateways: list[Gateway], database_url: str, database: Database
+) -> None:
+    see_daemon(database_url)
+    put_experiment(database)
+    first = gateways[0]
+    eventually(lambda: arm_of(first) == ("new", "opus"))
+    words = {"experiment": "e1", "arm": "new", "arm_share": 0.9, "armShare": 0.9, "not_made": "waits"}
+    headers = {f"x-centralcloud-{name.replace('_', '-')}": str(value) for name, value in words.items()}
+    headers |= {"experiment": "e1", "arm": "new", "x-centralcloud-session": CONTROL}
+    texts = {name: str(value) for name, value in words.items()}
+    metadata = {**texts, "extra": texts, "routing_decision": texts}
+    replies = [
+        first.chat(headers=headers, metadata=texts),
+        first.call("POST", "/api/route", {"prompt": "hi", "metadata": metadata}, headers=headers),
+    ]
+    assert [each.status for each in replies] == [200, 200]
+    ids = [each.headers["x-centralcloud-request-id"] for each in replies]
+    assert {each.headers["x-centralcloud-arm"] for each in replies} == {"control"}
+    beside = first.call("POST", "/api/route", {"prompt": "hi", **texts}, headers=headers)
+    assert (beside.status, "experiment" in beside.body.decode()) == (422, True)
+    refused = first.call("POST", "/v1/feedback", {"request_id": ids[0], "reward": 1, "arm": "new"})
+    assert refused.status == 400
+    # A name of an experiment that the request is not in.
+    named = first.chat("gpt", headers=headers, metadata=texts)
+    assert "x-centralcloud-arm" not in named.headers
+    ids.append(named.headers["x-centralcloud-request-id"])
+
+    def stored() -> list[tuple[Any, ...]]:
+        ingest_all(database)
+        return execute(
+            database_url,
+            "SELECT experiment, arm, arm_share, extra FROM routing_records WHERE request_id = ANY (%s::uuid[])",
+            (ids,),
+        )
+
+    eventually(lambda: len(stored()) == 6)
+    assert {row[:3] for row in stored()} == {("e1", "control", 0.5), (None, None, None)}
+    assert not any(name in (row[3] or {}) for row in stored() for name in words)
 
 
 def test_a_pause_reaches_every_replica_within_a_second_and_without_notifications_within_a_poll(

@@ -297,9 +297,16 @@ def test_both_events_of_the_first_attempt_carry_the_arm_and_its_share() -> None:
             )
 
 
-def test_a_first_attempt_elsewhere_than_at_the_treatments_model_is_not_compared() -> None:
-    for event in events_of(an_attempt("gpt", reason="fallback"), in_experiment("session-1"), "i"):
-        assert (event.arm, event.arm_share) == ("new", None)
+def test_a_first_attempt_elsewhere_than_at_the_first_choice_of_an_arm_is_marked() -> None:
+    for session, arm, other in (("session-1", "new", "gpt"), ("session-0", "control", "opus")):
+        for event in events_of(an_attempt(other, reason="fallback"), in_experiment(session), "i"):
+            assert (event.arm, event.arm_share, event.extra) == (arm, 0.5, {"not_made": "not_callable"})
+
+
+def test_only_control_passes_over_what_is_not_healthy() -> None:
+    for session, other, marks in (("session-1", "gpt", {"not_made": "waits"}), ("session-0", "opus", {})):
+        attempt = replace(an_attempt(other, reason="fallback"), skipped="unavailable")
+        assert [each.extra for each in events_of(attempt, in_experiment(session), "i")] == [marks] * 2
 
 
 def test_a_session_remembers_under_which_treatment_its_model_has_answered() -> None:

@@ -22,7 +22,7 @@ STATE = SimpleNamespace(targets=CallTargets(KNOWN.configuration))
 def a_context(asked: dict[str, Any], **limits: Any) -> Any:
     body = {"model": "m", "messages": [{"role": "user", "content": "hi"}], **asked}
     settings = configured(policies=[policy("p", "m", **limits)]).policies["p"]
-    plan = SimpleNamespace(settings=settings, first=SimpleNamespace(target=TARGET))
+    plan = SimpleNamespace(settings=settings, first=SimpleNamespace(target=TARGET), arm_share=None)
     return SimpleNamespace(
         head=OPENAI.read_head(json.dumps(body).encode()), plan=plan, state=STATE, operation="chat"
     ), body
@@ -68,6 +68,8 @@ def test_the_time_in_the_cache_is_that_of_the_policy_then_of_the_workspace(
     assert cache_seconds(context) == expected
     context.principal = SimpleNamespace(workspace=None)
     assert cache_seconds(context) == of_policy
+    context.plan.arm_share = 0.01
+    assert cache_seconds(context) == 0, "of either arm: control has more sessions, and would find more"
 
 
 def test_without_limits_the_bytes_stay() -> None:

@@ -124,18 +124,66 @@ def test_a_model_comes_first_and_control_follows_without_a_draw() -> None:
     assert all(each.propensity for each in control)
 
 
-def test_control_is_served_exactly_as_without_the_experiment() -> None:
+def outcome_of(found: Plan) -> tuple[Any, ...]:
+    return names(found), found.kind, found.propensity, found.struck
+
+
+def test_control_is_served_as_without_the_experiment_but_for_probes() -> None:
     known = snapshot(*MODELS, learned=estimated(a=0.9, b=0.89))
     with_it, without = a_planner(exploration=0.2), a_planner(exploration=0.2)
     for _ in range(100):
         one = with_it.plan(request(session=CONTROL), known, rules=rules_of(known=known))
-        other = without.plan(request(session=CONTROL), known, rules=compiled(known))
-        assert (names(one), one.kind, one.propensity, one.struck) == (
-            names(other),
-            other.kind,
-            other.propensity,
-            other.struck,
+        other = without.plan(request(session=CONTROL), known, rules=compiled(known), probing=False)
+        assert outcome_of(one) == outcome_of(other)
+
+
+PROBED = LearnedScores(
+    scores={
+        (name, "medium"): LearnedScore(
+            score=score, version=1, at=NOW, estimate=Estimate(mean=score / 5, n_eff=10_000, probe_share=share)
         )
+        for name, score, share in (("a", 4.5, 0.0), ("b", 0.5, 0.4))
+    }
+)
+
+
+@pytest.mark.parametrize("treatment", ["model", "policy", "table", "named"])
+def test_neither_arm_is_probed_while_it_is_compared(treatment: str) -> None:
+    known = snapshot(*MODELS, learned=PROBED)
+    learning = policy("learning", "a", "b", order="learned")
+    scope = {"requestedModels": ["new"]} if treatment == "named" else {}
+    of_kind = {
+        "model": {"name": "t", "model": "new"},
+        "policy": {"name": "t", "policy": "learning"},
+        "named": {"name": "t", "policy": "learning"},
+        "table": table(a=0.8),
+    }[treatment]
+    planner = a_planner(exploration=0.3)
+
+    def kinds(session: str, **fields: Any) -> set[str]:
+        rules = rules_of(of_kind, known=known, policies=[learning], scope=scope, **fields)
+        asked = request(session=session, model="new" if treatment == "named" else "auto")
+        found = [planner.plan(asked, known, rules=rules) for _ in range(100)]
+        assert {each.experiment for each in found} == {"e1"}
+        assert len({each.arm_share for each in found}) == 1
+        return {each.kind for each in found}
+
+    tried = {"probe", "exploration"}
+    for session in (TREATED, CONTROL):
+        assert not kinds(session) & tried, "compared"
+    if treatment != "named":  # a model that the client named is not probed anyway
+        assert kinds(CONTROL, stage={"status": "paused"}) >= tried, "paused: nothing is compared"
+        assert kinds(CONTROL, share=0.0) >= tried
+    if treatment in ("policy", "named"):
+        promoted = {"status": "promoted", "winner": "t"}
+        assert kinds(CONTROL, share=0.0, stage=promoted) >= tried, "its policy is served as any other"
+
+
+def test_sessions_outside_of_the_scope_are_probed_while_an_experiment_runs() -> None:
+    known = snapshot(*MODELS, learned=PROBED)
+    rules, planner = rules_of(known=known, scope={"workspaces": ["acme"]}), a_planner(exploration=0.3)
+    kinds = {planner.plan(request(session=TREATED), known, rules=rules).kind for _ in range(100)}
+    assert kinds == {"best", "probe", "exploration"}
 
 
 def test_a_policy_serves_the_request_with_its_limits() -> None:
@@ -319,6 +367,51 @@ def test_a_model_that_this_catalog_does_not_have_has_no_arm_here() -> None:
     assert served(inactive, CONTROL).passed_over == (
         "experiment e1: the treatment x cannot serve this request: its policy p is not active",
     )
+
+
+def test_an_experiment_that_this_gateway_cannot_serve_takes_no_request_from_the_next_one() -> None:
+    second = an_experiment({"name": "b", "model": "b"}, id="e2")
+    known = snapshot(*MODELS, model("resting", 4.0, status="inactive"))
+    for broken in (
+        {"name": "x", "model": "mistyped"},
+        {"name": "x", "model": "resting"},
+        {"name": "x", "policy": "off"},
+    ):
+        rules = compiled(
+            known, experiments=[an_experiment(broken), second], policies=[policy("off", "b", is_active=False)]
+        )
+        found = [served(rules, f"s{number}", known) for number in range(20)]
+        assert {each.experiment for each in found} == {"e2"}
+        assert {each.arm for each in found} == {"b", "control"}
+        assert rules.experiments is not None
+        assert list(rules.experiments.problems) == ["e1"]
+    paused = an_experiment({"name": "x", "model": "mistyped"}, stage={"status": "paused"})
+    assert served(compiled(KNOWN, experiments=[paused, second]), TREATED).experiment == "e2"
+
+
+def test_a_promoted_experiment_needs_its_winner_alone() -> None:
+    gone, kept = {"name": "x", "model": "gone"}, {"name": "b", "model": "b"}
+    promoted = an_experiment(gone, kept, share=0.0, plan={"steps": [0.3]}, stage={"status": "promoted", "winner": "b"})
+    second = an_experiment(id="e2")
+    assert arm(served(compiled(KNOWN, experiments=[promoted, second]), CONTROL)) == ("e1", "b", None)
+    lost = {**promoted, "stage": {**promoted["stage"], "winner": "x"}}
+    assert served(compiled(KNOWN, experiments=[lost, second]), CONTROL).experiment == "e2"
+
+
+def test_a_table_that_was_promoted_leaves_the_choice_to_the_learned_scores() -> None:
+    known = snapshot(*MODELS[:2], learned=estimated(a=0.9, b=0.1))
+    rules = rules_of(table(b=0.99), known=known, share=0.0, stage={"status": "promoted", "winner": "table"})
+    found = served(rules, CONTROL, known)
+    assert (names(found), arm(found)) == (["a", "b"], ("e1", "table", None))
+
+
+def test_a_table_that_leaves_no_model_good_enough_keeps_the_request_in_its_arm() -> None:
+    known = snapshot(*MODELS[:2], learned=PROBED)
+    strict = [{"id": "acme", "qualityRequirements": {"minSuccessRate": 0.85}}]
+    rules = rules_of(table(a=0.5), known=known, workspaces=strict)
+    for session, expected in ((TREATED, "table"), (CONTROL, "control")):
+        found = served(rules, session, known, workspace="acme")
+        assert (names(found)[0], arm(found)) == ("a", ("e1", expected, 0.5))
 
 
 def test_a_model_that_is_down_keeps_its_place_and_its_arm() -> None:
