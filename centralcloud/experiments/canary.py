@@ -24,7 +24,7 @@ class CanaryPlan(NamedTuple):
         harm_budget: of a step, the share times the largest loss of success that is still possible is at most this.
         ratio_limit: treatment may take, and cost, this much more than control: 0.25 is 25%.
         alpha: the probability of a promotion in error, of an arm that is worse by the margin.
-        rollback_alpha: that of a roll back in error, for each of the four guards.
+        rollback_alpha: that of a roll back in error, for each of the guards: four, and a fifth where success is feedback.
         win_needed: whether treatment must be better in success, time or cost; else it need not be worse.
         least_treated: outcomes of treatment before a step.
         retries: how often a canary that was rolled back begins again.
@@ -88,6 +88,7 @@ class Facts(NamedTuple):
         within_margin: that the loss of success is less than the margin.
         within_time, within_cost: that time and cost are within the limit; None: not compared.
         wins: that success is higher, time lower, cost lower: those that are compared.
+        less_feedback: that less feedback arrives, where success is feedback; else 0.
     """
 
     outcomes: float
@@ -101,6 +102,7 @@ class Facts(NamedTuple):
     within_time: float | None
     within_cost: float | None
     wins: tuple[float, ...]
+    less_feedback: float = 0.0
 
 
 def start(now: float) -> Stage:
@@ -140,6 +142,7 @@ def _why_worse(plan: CanaryPlan, facts: Facts) -> str | None:
         (max(facts.worse, facts.worse_promptly), "fewer successes"),
         (facts.slower, "slower beyond the limit"),
         (facts.dearer, "dearer beyond the limit"),
+        (facts.less_feedback, "less feedback arrives"),
     ):
         if evidence >= needed:
             return reason

@@ -74,6 +74,11 @@ class CanaryEvidence:
         of_success = sessions.counts[:, : self._runs].sum(axis=-1) * sessions.treated[:, : self._runs]
         self.treated = running(self.treated, of_success)[-1]
 
+    @property
+    def beginnings(self) -> int:
+        """At how many steps the evidence for a roll back begins anew."""
+        return len(self._starts)
+
     def parts(self) -> list[Floats]:
         """Return all that it has learned: arrays that may be filled with that of another one of the same plan."""
         processes = (self.promotion, self.rollback, self.prompt)

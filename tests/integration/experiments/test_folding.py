@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from support.experiment_events import BEGAN, Asked, an_experiment, events_of
+from support.experiment_events import BEGAN, Asked, an_experiment, events_of, request_id_of
 from support.ingest import ingest
 from support.servers import execute
 from support.waiting import eventually
@@ -238,10 +238,10 @@ def test_a_step_moves_no_folded_session(database: Database, database_url: str) -
         Asked(10, "new", session=1, share=0.1),
         Asked(20, "control", session=2, share=0.1),
         Asked(70, "new", session=1, share=0.5),  # another share: not the one that it was drawn with
-        Asked(80, "new", session=2, share=0.5),  # a gateway has moved it
+        Asked(80, "new", session=2, share=0.5, drawn="control"),  # a gateway has moved it
         Asked(90, "new", session=3, share=0.5),
     ]
-    experiment = an_experiment(share=0.5, before=0.1, since=after(60))
+    experiment = an_experiment(plan=ExperimentPlan(steps=(0.1, 0.5)), share=0.5, before=0.1, since=after(60))
     assert fold_until(database, experiment, 0).has_older_sessions, "its watermark is not beyond the step"
     ingest(database, database_url, events_of(*asked))
     fold_until(database, experiment, 60 + 960)
@@ -317,6 +317,7 @@ def test_each_treatment_is_compared_with_control_alone(database: Database, datab
 def test_a_session_that_a_step_has_moved_begins_for_no_guard(database: Database, database_url: str) -> None:
     """It began between two shares: only treatment would have such sessions."""
     moved = [Asked(float(n), session=n, share=None) for n in range(40)]
+    moved = [replace(each, drawn="new") for each in moved]
     moved += [Asked(200.0 + n, "new", session=n, success=False, number=100 + n) for n in range(40)]
     experiment = an_experiment()
     fold_until(database, experiment, 0)
@@ -366,7 +367,7 @@ def test_more_minutes_than_the_counts_of_late_records_have_room_for_are_folded(
 def test_a_session_of_an_arm_that_the_experiment_does_not_have_is_not_one_of_control(
     database: Database, database_url: str
 ) -> None:
-    ingest(database, database_url, events_of(Asked(1, "other", session=1), Asked(100, session=1), Asked(101)))
+    ingest(database, database_url, events_of(Asked(1, "other", session=1, drawn="control"), Asked(100, session=1), Asked(101)))
     experiment = an_experiment()
     fold_until(database, experiment, 1030, OVER)
     assert outcomes_of(database, "success") == ((1, 1.0), (0, 0.0))
@@ -385,7 +386,7 @@ def test_a_request_that_is_named_again_and_again_is_not_read_as_often(database: 
     """An instance that does so must not keep the guards from what the others do."""
     events = events_of(*(Asked(1 + n / 10, success=None) for n in range(400)))
     for each in events:
-        each["routing_decision"]["request_id"] = "019a7a3e-0000-7000-8000-000000000001"
+        each["routing_decision"]["request_id"] = request_id_of(Asked(1), 1)
     ingest(database, database_url, events)
     read = "SELECT sum(idx_tup_fetch) FROM pg_stat_xact_all_tables WHERE relname LIKE 'routing_records%'"
     with database.transaction() as connection:

@@ -199,7 +199,8 @@ def test_the_first_decision_fixes_arm_and_share_also_where_the_prompt_guard_saw_
     decisions = _decisions([0, 70], [7, 7], [CONTROL, 0], [np.nan, 0.5], [False, False])
     known = _stored_promptly(70, 0, 0.5)
     found = assemble(decisions, known, Clock(_MINUTE, _IDLE, 30 * _MINUTE))
-    assert (_listed(found.folded), found.changed.has_ended.tolist()) == ([], [True]), "a step has moved it: it is not compared"
+    assert found.changed.has_ended.tolist() == [True]
+    assert _listed(found.folded) == [], "a step has moved it: it is not compared"
     begins_compared = decisions._replace(share=np.array([0.5, np.nan]), arm=np.array([0, CONTROL]))
     found = assemble(begins_compared, _stored_promptly(70, CONTROL, np.nan), Clock(_MINUTE, _IDLE, 30 * _MINUTE))
     assert _listed(found.folded) == [(11, 0, 0.5, (0.0,))]
