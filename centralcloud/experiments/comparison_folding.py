@@ -124,7 +124,9 @@ def judge_minutes(comparison: Comparison, treatment: int, decisions: Decisions, 
     # No outcome of a session that is still open is older: each of up to 20 comes within the idle time of the one before.
     oldest = clock.minutes - 21 * (clock.idle // clock.minute + 1)
     known = comparison.bad_minutes[:, 0]
-    kept = comparison.bad_minutes[(known >= oldest) & (known < first)]  # after the clock was set back, some are judged again
+    kept = comparison.bad_minutes[
+        (known >= oldest) & (known < first)
+    ]  # after the clock was set back, some are judged again
     new = np.array(found, dtype=np.int64).reshape(-1, 2)
     comparison.bad_minutes = np.concatenate([kept, new[new[:, 0] >= oldest]])
 

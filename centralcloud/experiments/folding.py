@@ -220,9 +220,7 @@ class _Fold:
         until = max(progress.folded_until, progress.repeated_until)
         minute = to_microseconds(max(now - self._within, self._experiment.stage.began)) // self._minute
         log.warning("experiment_clock_set_back", experiment=self._experiment.id, folded_until=until.isoformat())
-        return progress._replace(
-            folded_until=to_time(minute * self._minute), repeated_until=until, repeated_id=newest
-        )
+        return progress._replace(folded_until=to_time(minute * self._minute), repeated_until=until, repeated_id=newest)
 
     def _are_possible(self, found: dict[str, Any]) -> Booleans:
         """Return which records have an arm and a share that their sessions can have."""

@@ -230,9 +230,7 @@ def _stretches(decisions: Decisions, known: OpenSessions, idle: int) -> _Stretch
     is_return = (begins & (is_known | ~is_first))[starts][np.cumsum(starts) - 1]
     starts, begins, place = starts[~is_return], begins[~is_return], place[~is_return]
     heads, number = np.flatnonzero(starts), np.cumsum(starts) - 1
-    return _Stretches(
-        decisions, known, rows[is_return], rows[~is_return], number, heads, ~begins[heads], place[heads]
-    )
+    return _Stretches(decisions, known, rows[is_return], rows[~is_return], number, heads, ~begins[heads], place[heads])
 
 
 def _ends(parts: _Stretches, clock: Clock) -> _Ends:

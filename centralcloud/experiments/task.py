@@ -163,7 +163,10 @@ class ExperimentTask(BackgroundTask):
                     connection, after, configured.version, Author(DAEMON, "daemon", socket.gethostname(), reason)
                 )
                 store_verdict(connection, after, "paused", now, more={"error": summarize_error(error)})
-        except (ConfigurationConflictError, UnknownExperimentError):  # an operator was faster: the next round looks again
+        except (
+            ConfigurationConflictError,
+            UnknownExperimentError,
+        ):  # an operator was faster: the next round looks again
             return
         except psycopg.Error as refused:
             log.warning("experiment_not_paused", experiment=experiment.id, error=summarize_error(refused))
@@ -171,7 +174,9 @@ class ExperimentTask(BackgroundTask):
         log.warning("experiment_stage", experiment=experiment.id, status="paused", share=0.0, reason=reason)
 
 
-def _forget(connection: psycopg.Connection[Any], experiments: Mapping[str, Experiment], known: Sequence[_Known]) -> bool:
+def _forget(
+    connection: psycopg.Connection[Any], experiments: Mapping[str, Experiment], known: Sequence[_Known]
+) -> bool:
     """Forget the evidence of experiments that were removed, and the sessions of those that have ended.
 
     Returns:

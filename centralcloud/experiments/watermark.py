@@ -91,9 +91,7 @@ _INGESTED_UNTIL = Query(__package__, "ingested_until", row=_Ingested)
 _BEAT = Query(__package__, "beat", row=_Silence)
 
 
-def beat(
-    connection: psycopg.Connection[Any], now: datetime | None = None, steady: SteadyClock | None = None
-) -> Beat:
+def beat(connection: psycopg.Connection[Any], now: datetime | None = None, steady: SteadyClock | None = None) -> Beat:
     """Store that the experiments are looked after, for gateways; return how far records may be folded.
 
     Args:

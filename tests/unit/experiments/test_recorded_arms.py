@@ -30,7 +30,9 @@ def test_what_a_gateway_assigns_is_possible_at_every_step_and_on_the_way_to_the_
     names = [f"t{number}" for number in range(treatments)]
     experiment = an_experiment(*names, plan=ExperimentPlan(steps=steps), share=steps[0])
     splits = splits_of(experiment)
-    for split in [Split(treatments, each) for each in steps] + [Split(treatments, 0.25 / treatments, 0.05 / treatments)]:
+    for split in [Split(treatments, each) for each in steps] + [
+        Split(treatments, 0.25 / treatments, 0.05 / treatments)
+    ]:
         found = [assign(position_of("greeting", "salt", name), split) for name in _NAMES]
         arms = [CONTROL if each.treatment is None else each.treatment for each in found]
         assert _possible(splits, arms, [each.share for each in found], treatments).all()

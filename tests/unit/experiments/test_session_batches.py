@@ -37,9 +37,7 @@ def _decisions(at: list[int], key: list[int], arm: list[int], share: list[float]
 
 def _nothing() -> OpenSessions:
     none = np.zeros(0, dtype=np.int64)
-    return OpenSessions(
-        none, none, none, none, none * 1.0, none > 0, none > 0, none, np.zeros(0, dtype=outcome_type())
-    )
+    return OpenSessions(none, none, none, none, none * 1.0, none > 0, none > 0, none, np.zeros(0, dtype=outcome_type()))
 
 
 def _fold_in(batches: list[int], decisions: Decisions) -> tuple[list[tuple[object, ...]], set[int]]:
@@ -153,9 +151,7 @@ def test_names_that_return_give_the_e_process_one_draw_each() -> None:
             known, since, draws = _stored(known, found.changed), until, draws + len(found.folded.arm)
             x = found.folded.outcomes["x"][:, None, None]
             shape = (len(x), 1)
-            process.fold(
-                Sessions((found.folded.arm == 0)[:, None], np.full(shape, 0.5), np.ones_like(x), x, x[..., 0])
-            )
+            process.fold(Sessions((found.folded.arm == 0)[:, None], np.full(shape, 0.5), np.ones_like(x), x, x[..., 0]))
         assert draws == 100
         evidence.append(max(process.log_above()[0, 0], process.log_below()[0, 0]))
     assert max(evidence) < np.log(2 / 0.05)
