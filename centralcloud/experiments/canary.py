@@ -142,7 +142,7 @@ def _why_worse(plan: CanaryPlan, facts: Facts) -> str | None:
         (max(facts.worse, facts.worse_promptly), "fewer successes"),
         (facts.slower, "slower beyond the limit"),
         (facts.dearer, "dearer beyond the limit"),
-        (facts.less_feedback, "less feedback arrives"),
+        (facts.less_feedback, "less feedback"),
     ):
         if evidence >= needed:
             return reason

@@ -43,7 +43,7 @@ class SteadyClock:
             if now - expected > LONGEST_JUMP:
                 if self._jumped_at is None:
                     self._jumped_at = moment
-                    log.warning("server_clock_jumped", seconds=round((now - expected).total_seconds()))
+                    log.warning("experiments_clock_doubted", seconds=round((now - expected).total_seconds()))
                 if moment - self._jumped_at < LONGEST_DOUBT.total_seconds():
                     return expected
         self._known, self._jumped_at = (now, moment), None

@@ -160,15 +160,22 @@ def _about_success(experiment: Experiment, number: int, facts: _Facts, now: date
     return _NOTHING if statement is None else statement.sentence
 
 
-def _about_requests(name: str, facts: _Facts) -> Iterator[str]:
+def _about_requests(treatment: str, facts: _Facts) -> Iterator[str]:
     if (comparison := facts.get(COMPARISON)) is None:
         return
     control, treated = (comparison[arm]["requests_per_session"] for arm in ("control", "treatment"))
     if control is not None and treated is not None:
-        yield f"requests a session: {decimals(treated, 2)} of {name}, {decimals(control, 2)} of {CONTROL}"
+        yield f"requests a session: {decimals(treated, 2)} of {treatment}, {decimals(control, 2)} of {CONTROL}"
     control, treated = (comparison[arm]["aborts"] for arm in ("control", "treatment"))
     if control or treated:
-        yield f"left out, as the client went away: {treated:,} of {name}, {control:,} of {CONTROL}"
+        yield f"left out, as the client went away: {treated:,} of {treatment}, {control:,} of {CONTROL}"
+    for name, words in (
+        ("returned", "left out, of sessions that had ended before (a session name counts once)"),
+        ("mismatched", "left out, in an arm or at a share that their session does not have"),
+    ):
+        control, treated = (comparison[arm].get(name, 0) for arm in ("control", "treatment"))
+        if control or treated:
+            yield f"{words}: {treated:,} of {treatment}, {control:,} of {CONTROL}"
     if comparison["late_dropped"]:
         yield f"too late to count: {counted(comparison['late_dropped'], 'record')}"
 

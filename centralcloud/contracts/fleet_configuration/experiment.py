@@ -102,7 +102,7 @@ class ExperimentPlan(Entry, frozen=True):
         harm_budget: share of a step times the largest loss of success that is still possible is at most this.
         ratio_limit: treatment may take and cost this much more: 0.25 is 25%.
         alpha: probability of a promotion in error, and of an A/B test's; divided by the number of treatments.
-        rollback_alpha: of a roll back in error, for each of four guards.
+        rollback_alpha: of a roll back in error, for each of four guards, and a fifth where success is feedback.
         require_better: a canary must be better in success, time or cost; else "no worse" is enough.
         least_treated: outcomes of treatment before a step.
         retries, retry_pause_seconds: how often a canary begins again after a roll back, and after which time.
