@@ -4,6 +4,7 @@ An arm follows from the session's name, and a share from the steps of the experi
 made by mistake or on purpose, and a few of them would be taken for a broken split.
 """
 
+from itertools import pairwise
 from typing import Final
 
 from centralcloud.contracts.experiment_arms import Split, assign
@@ -22,7 +23,7 @@ def splits_of(experiment: Experiment) -> list[Split]:
     """Return every split that the experiment can have had so far: each step, and the way from each to the next one."""
     stage, treatments = experiment.stage, len(experiment.treatments)
     shares = sorted({*experiment.plan.steps, *([stage.share] if stage.share else [])})
-    ways = list(zip(shares, shares[1:], strict=False))
+    ways = list(pairwise(shares))
     if stage.before and stage.share:
         ways.append((stage.before, stage.share))
     return [*(Split(treatments, share) for share in shares), *(Split(treatments, new, old) for old, new in ways)]

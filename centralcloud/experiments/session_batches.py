@@ -320,7 +320,7 @@ def _folded(parts: _Stretches, ends: _Ends, known_folds: Booleans, clock: Clock)
 
 
 def _changed(parts: _Stretches, ends: _Ends, known_over: Booleans) -> OpenSessions:
-    """Return the sessions to remember: those of stretches, with their outcomes until they are folded, and those that ended."""
+    """Return the sessions to remember: those of stretches, with outcomes until they are folded, and those that ended."""
     decisions, known, stretch_of = parts.decisions, parts.known, _stretch_of_stored(parts)
     collects = ends.collects & ~ends.is_over
     stored = np.flatnonzero((stretch_of >= 0) & _taken(collects, stretch_of))

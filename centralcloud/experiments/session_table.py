@@ -1,4 +1,4 @@
-"""The sessions of an experiment in the database: those that are open, with their outcomes, and the keys of those that ended."""
+"""The sessions of an experiment in the database: the open ones with their outcomes, and the keys of those that ended."""
 
 from datetime import datetime
 from typing import Any

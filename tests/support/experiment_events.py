@@ -12,7 +12,7 @@ from centralcloud.contracts.fleet_configuration import Experiment, ExperimentPla
 #: The experiments of the tests begin then.
 BEGAN = (datetime.now(UTC) - timedelta(hours=6)).replace(minute=0, second=0, microsecond=0)
 MINUTE = 60.0
-#: Of the treatment, in the steps of the tests.
+#: The least share of a treatment in the tests.
 _LEAST_SHARE = 0.1
 
 

@@ -185,8 +185,12 @@ def test_an_experiment_whose_records_cannot_be_counted_is_paused_and_the_others_
     execute(database_url, refuse)
     seconds = 0.0
     looking = ExperimentTask(database, advance=Advancing(), clock=lambda: NOW, seconds=lambda: seconds)
-    statuses = "SELECT string_agg(body -> 'stage' ->> 'status', ' ' ORDER BY experiment_id) FROM centralcloud.current_experiments()"
-    for seconds in (0.0, 100.0, 299.0):
+    statuses = (
+        "SELECT string_agg(body -> 'stage' ->> 'status', ' ' ORDER BY experiment_id) "
+        "FROM centralcloud.current_experiments()"
+    )
+    for each in (0.0, 100.0, 299.0):
+        seconds = each
         with pytest.raises(psycopg.errors.CheckViolation):
             looking.run_once()
     assert execute(database_url, statuses) == [("running running",)]
