@@ -171,7 +171,7 @@ class ExperimentTask(BackgroundTask):
         except psycopg.Error as refused:
             log.warning("experiment_not_paused", experiment=experiment.id, error=summarize_error(refused))
             return
-        log.warning("experiment_stage", experiment=experiment.id, status="paused", share=0.0, reason=reason)
+        log.info("experiment_stage", experiment=experiment.id, status="paused", share=0.0, reason=reason)
 
 
 def _forget(

@@ -96,9 +96,9 @@ def late(number: int, requests: tuple[int, int] = (900, 100)) -> ExperimentState
         (
             a_state(facts={(0, "comparison"): arms({"mismatched": 1}, {"mismatched": 8})}),
             "experiment_mismatched",
-            'the experiment "Try b" had 9 requests in an arm, or at a share, that their session cannot have: expected that '
-            "of the session's hash, at a step of the plan. They are left out. Look for a program that publishes events of its "
-            "own, or a gateway whose configuration is not the fleet's",
+            'the experiment "Try b" had 9 requests in an arm, or at a share, that their session cannot have: expected '
+            "that of the session's hash, at a step of the plan. They are left out. Look for a program that publishes "
+            "events of its own, or a gateway whose configuration is not the fleet's",
         ),
     ],
     ids=lambda value: value if isinstance(value, str) and " " not in value else "",
