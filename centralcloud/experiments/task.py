@@ -140,7 +140,7 @@ class ExperimentTask(BackgroundTask):
             if not acquire_lease(connection, _LEASE, seconds=self._lease_seconds):
                 return False
             found = beat(connection, self._clock() if self._clock else None, self._steady)
-            folded = fold(connection, experiment, found.ingested_until(experiment), now=found.now)
+            folded = fold(connection, experiment, found.ingested_until(experiment), now=found.clock)
             self._advance(connection, experiment, folded, found.now)
         if folded.decisions:
             log.debug("experiment_folded", experiment=experiment.id, decisions=folded.decisions)

@@ -58,12 +58,14 @@ class Beat(NamedTuple):
         oldest_waiting_at: when the oldest message was sent that waits in the queue; None: none does.
         resumed_at: when the silence was over.
         silent_for: how long it was.
+        clock: the server's clock as it is; None: as `now`.
     """
 
     now: datetime
     oldest_waiting_at: datetime | None
     resumed_at: datetime | None
     silent_for: timedelta | None
+    clock: datetime | None = None
 
     def ingested_until(self, experiment: Experiment) -> datetime:
         """Return until when every event is ingested, as far as this is known; of an experiment that began before."""
@@ -102,4 +104,5 @@ def beat(connection: psycopg.Connection[Any], now: datetime | None = None, stead
     moment = ingested.now if now is None else now
     silence = _BEAT.maybe(connection, {"now": moment, "longest_silence": LONGEST_SILENCE})
     believed = moment if steady is None else steady.read(moment)
-    return Beat(believed, ingested.oldest_waiting_at, *(silence or (None, None)))
+    resumed_at, silent_for = silence or (None, None)
+    return Beat(believed, ingested.oldest_waiting_at, resumed_at, silent_for, moment)
