@@ -3,7 +3,7 @@
 import math
 from typing import Final
 
-from centralcloud.experiments.canary import CanaryPlan, Facts
+from centralcloud.contracts.canary import CanaryPlan, Facts
 from centralcloud.experiments.e_process import BETS, EProcess, Metric, Sessions, log_mean_exp, running
 from centralcloud.runtime.arrays import Booleans, Floats, np
 

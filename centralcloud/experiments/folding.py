@@ -16,11 +16,11 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 
+from centralcloud.contracts.canary import Facts
 from centralcloud.contracts.fleet_configuration import Experiment
 from centralcloud.contracts.fleet_configuration.experiment import CONTROL as CONTROL_NAME
 from centralcloud.experiments import session_batches as batches
 from centralcloud.experiments.array_rows import read_arrays
-from centralcloud.experiments.canary import Facts
 from centralcloud.experiments.comparison_folding import (
     FirstOutcomes,
     count_decisions,

@@ -13,8 +13,8 @@ import psycopg
 from msgspec.structs import replace
 from psycopg.types.json import Jsonb
 
+from centralcloud.contracts.canary import Facts
 from centralcloud.contracts.fleet_configuration import Experiment, ExperimentStage
-from centralcloud.experiments.canary import Facts
 from centralcloud.experiments.stages import change_words, is_settling, next_stage, verdicts_of
 from centralcloud.runtime.configuration.experiments import UnknownExperimentError, change_stage, read_experiments
 from centralcloud.runtime.configuration.writing import Author, ConfigurationConflictError

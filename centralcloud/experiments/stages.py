@@ -17,11 +17,11 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
+from centralcloud.contracts.canary import CanaryPlan, Facts, Stage, advance
+from centralcloud.contracts.canary import Status as CanaryStatus
 from centralcloud.contracts.experiment_changes import moved
 from centralcloud.contracts.fleet_configuration import Experiment, ExperimentPlan, ExperimentStage
 from centralcloud.contracts.fleet_configuration.experiment import Status
-from centralcloud.experiments.canary import CanaryPlan, Facts, Stage, advance
-from centralcloud.experiments.canary import Status as CanaryStatus
 from centralcloud.runtime.wording import percent
 
 #: The reason of an experiment that was stopped because its sessions are not split as planned.

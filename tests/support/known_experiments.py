@@ -8,8 +8,8 @@ import psycopg
 from msgspec.structs import replace
 from psycopg.types.json import Jsonb
 
+from centralcloud.contracts.canary import Facts
 from centralcloud.contracts.fleet_configuration import Experiment, put
-from centralcloud.experiments.canary import Facts
 from centralcloud.experiments.comparison_state import COUNTED, METRICS, Comparison
 from centralcloud.experiments.results import comparison_facts, metric_facts, store_results
 from centralcloud.experiments.stages import canary_plan

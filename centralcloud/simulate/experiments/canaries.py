@@ -12,8 +12,8 @@ import math
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from centralcloud.contracts.canary import CanaryPlan, Status
 from centralcloud.experiments.bad_minutes import ArmMinute
-from centralcloud.experiments.canary import CanaryPlan, Status
 from centralcloud.experiments.e_process import Sessions
 from centralcloud.runtime.arrays import Booleans, Floats, Integers, np
 from centralcloud.simulate.experiments.canary_runs import Advance, CanaryRuns

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from centralcloud.experiments.canary import CanaryPlan
+from centralcloud.contracts.canary import CanaryPlan
 from centralcloud.experiments.interval import UNKNOWN
 from centralcloud.runtime.arrays import np
 from centralcloud.simulate.experiments.canaries import CanaryResult, simulate_canaries

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Final
 
-from centralcloud.experiments.canary import CanaryPlan
+from centralcloud.contracts.canary import CanaryPlan
 from centralcloud.runtime.arrays import Floats, np
 
 #: The number of control among the arms; treatments follow.

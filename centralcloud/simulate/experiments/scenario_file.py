@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, Field, ValidationError
 
 from centralcloud.contracts import COMPLEXITIES, SettingsError
+from centralcloud.contracts.canary import CanaryPlan
 from centralcloud.contracts.errors import quote
-from centralcloud.experiments.canary import CanaryPlan
 from centralcloud.simulate.checked_json import FORM, either, explain, read_json
 from centralcloud.simulate.experiments.scenario import (
     Arm,

@@ -13,9 +13,9 @@ from support.operators import OPERATOR
 from support.servers import execute
 
 from centralcloud.administration.experiments import change
+from centralcloud.contracts.canary import Facts
 from centralcloud.contracts.experiment_changes import paused
 from centralcloud.contracts.fleet_configuration import CONFIGURATION_CHANNEL, Experiment, put
-from centralcloud.experiments.canary import Facts
 from centralcloud.experiments.ramp import advance_experiment
 from centralcloud.runtime.configuration.experiments import read_experiments
 from centralcloud.runtime.configuration.writing import Author, change_configuration

@@ -6,9 +6,9 @@ import pytest
 from msgspec.structs import replace
 from support.experiments import BEGAN, GOOD, NO_EVIDENCE, SAFE, WORSE, an_experiment, at, log_of, shown
 
+from centralcloud.contracts.canary import CanaryPlan, Facts
 from centralcloud.contracts.experiment_changes import paused, resumed
 from centralcloud.contracts.fleet_configuration import Experiment, ExperimentPlan, ExperimentStage
-from centralcloud.experiments.canary import CanaryPlan, Facts
 from centralcloud.experiments.stages import (
     SAMPLE_RATIO,
     Differs,

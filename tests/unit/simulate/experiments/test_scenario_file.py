@@ -7,7 +7,7 @@ import pytest
 from support.repository import REPOSITORY
 
 from centralcloud.contracts import SettingsError
-from centralcloud.experiments.canary import CanaryPlan
+from centralcloud.contracts.canary import CanaryPlan
 from centralcloud.simulate.experiments.scenario import Comparison, Folding, Outage, Traffic
 from centralcloud.simulate.experiments.scenario_file import experiment_from, read_experiment
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from centralcloud.experiments.canary import CanaryPlan, Facts, Stage, advance, start
+from centralcloud.contracts.canary import CanaryPlan, Facts, Stage, advance, start
 
 _PLAN = CanaryPlan()
 _NONE = Facts(
