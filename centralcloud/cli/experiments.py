@@ -16,14 +16,14 @@ from centralcloud.cli.experiment_options import (
     with_tables,
 )
 from centralcloud.contracts import SettingsError
-from centralcloud.contracts.experiment_changes import STATUS_WORDS, paused, promoted, resumed, stopped
+from centralcloud.contracts.experiment_changes import paused, promoted, resumed, status_words, stopped
 from centralcloud.contracts.fleet_configuration import Experiment, to_body
 from centralcloud.contracts.new_experiment import scope_of
 from centralcloud.experiments.sentences import counted_points
 from centralcloud.runtime.commands.arguments import utf8
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows, print_text
 from centralcloud.runtime.terminal.prompts import confirm
-from centralcloud.runtime.wording import counted, percent
+from centralcloud.runtime.wording import age, counted, percent
 
 if TYPE_CHECKING:
     from centralcloud.administration.experiments import Changed, StageChange
@@ -231,6 +231,10 @@ def promote(
     treatment: Annotated[
         str | None, typer.Argument(metavar="[TREATMENT]", help="Name of the treatment; needed where there are several.")
     ] = None,
+    hold: Annotated[
+        bool,
+        typer.Option("--hold", help="First keep 5% of the sessions at control for holdSeconds, under the guards."),
+    ] = False,
     reason: Reason = None,
     json_output: AsJson = False,
 ) -> None:
@@ -238,7 +242,7 @@ def promote(
     winner = utf8(treatment, "TREATMENT")
     _change(
         experiment,
-        lambda found, now, why: promoted(found, now, winner, why),
+        lambda found, now, why: promoted(found, now, winner, why, hold=hold),
         reason,
         json_output=json_output,
         publish=True,
@@ -283,7 +287,7 @@ def _change(name: str, to: "StageChange", reason: str | None, *, json_output: bo
     with open_database(settings, "experiments") as database:
         changed = change(database, name, to, operator)
         scores = None
-        if publish and _has_table(changed.experiment):
+        if publish and not changed.experiment.is_open and _has_table(changed.experiment):
             from centralcloud.administration.promoted_scores import publish_promoted
 
             fleet = read_fleet_settings(settings, database)
@@ -314,8 +318,13 @@ def _print_changed(changed: "Changed") -> None:
         "stopped": "every session goes to control",
         "promoted": f"every session of its scope goes to {stage.winner}",
     }
+    if experiment.is_held:
+        rest["running"] = (
+            f"{percent(stage.share)} of the sessions go to {stage.winner}, once those from before have ended, and all"
+            f" in {age(experiment.plan.hold_seconds)} where no guard is reached"
+        )
     print_text(
-        f"{experiment.id} is {STATUS_WORDS[stage.status]} in version {changed.version:,} of the configuration: "
+        f"{experiment.id} is {status_words(stage)} in version {changed.version:,} of the configuration: "
         f"{rest[stage.status]}"
     )
 
@@ -334,6 +343,8 @@ def _print_started(experiment: Experiment, notes: list[str], *, dry_run: bool, v
         points = counted_points(f"{100 * plan.margin:g}")
         better = ", and better in success, time or cost" if plan.require_better else ""
         print_text(f"steps {steps}; promoted when its success is proven not to be lower by {points}{better}")
+        if plan.hold_seconds:
+            print_text(f"final {age(plan.hold_seconds)} later: until then 5% of the sessions stay with control")
     for note in notes:
         print_text(note)
 

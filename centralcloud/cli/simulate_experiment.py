@@ -39,7 +39,7 @@ def _show_canaries(result: Mapping[str, Any]) -> None:
     rows = [
         [
             each["name"],
-            *(_share(each[key]) for key in ("promoted", "rolled_back", "inconclusive", "open")),
+            *(_share(each[key]) for key in ("promoted", "rolled_back", "undecided", "open")),
             *(_minutes(each["verdict_seconds"][key]) for key in ("median", "p90")),
             *(_number(each["served_at_stop"][key]) for key in ("median", "p90")),
             _with_error(each["extra_failures"]),

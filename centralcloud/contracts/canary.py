@@ -14,11 +14,11 @@ Each decision is a list of conditions (`upward`, `guards`): what is shown to peo
 import math
 from typing import Final, Literal, NamedTuple
 
-Status = Literal["ramping", "paused", "promoted", "rolled_back", "inconclusive"]
+Status = Literal["ramping", "paused", "promoted", "rolled_back", "undecided"]
 ConditionName = Literal[
-    "pause", "dwell", "hold", "treated", "loss", "margin", "time", "cost", "win", "worse", "slower", "dearer"
+    "settled", "pause", "dwell", "hold", "treated", "loss", "margin", "time", "cost", "win", "worse", "slower", "dearer"
 ]
-Unit = Literal["seconds", "outcomes", "evidence"]
+Unit = Literal["seconds", "sessions", "outcomes", "evidence"]
 
 #: Treatment's share of the sessions while a promotion is on hold.
 HOLD_SHARE: Final = 0.95
@@ -175,7 +175,7 @@ def advance(plan: CanaryPlan, stage: Stage, facts: Facts, now: float) -> Stage:
             else stage
         )
     if now - stage.began >= plan.horizon_seconds or facts.outcomes >= plan.horizon_outcomes:
-        return stage._replace(status="inconclusive", since=now, reason="not decided by the horizon")
+        return stage._replace(status="undecided", since=now, reason="not decided by the horizon")
     if not may_go_on:
         return stage
     if stage.step + 1 < len(plan.steps):

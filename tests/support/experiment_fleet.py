@@ -48,6 +48,7 @@ FAST: Final[dict[str, Any]] = {
     "latencyCapMs": 500.0,
     "costCapUsd": 0.0005,
     "horizonSeconds": 600.0,
+    "holdSeconds": 1.0,
 }
 
 

@@ -79,7 +79,7 @@ def _of_canaries(runs: Sequence[CanaryResult]) -> dict[str, Any]:
     return {
         "promoted": share(ended["promoted"], len(runs)),
         "rolled_back": share(ended["rolled_back"], len(runs)),
-        "inconclusive": share(ended["inconclusive"], len(runs)),
+        "undecided": share(ended["undecided"], len(runs)),
         "open": share(ended["ramping"] + ended["paused"], len(runs)),
         "verdict_seconds": _quantiles(
             [math.inf if run.status in ("ramping", "paused") else run.seconds for run in runs]

@@ -13,7 +13,9 @@ from urllib.parse import quote as percent_encoded
 from aiohttp import web
 
 from centralcloud.contracts import ContractError
+from centralcloud.contracts.errors import quote
 from centralcloud.contracts.experiment_changes import ExperimentStateError, paused, promoted, resumed, stopped
+from centralcloud.contracts.experiment_conditions import conditions_of, waiting_in_json
 from centralcloud.contracts.fleet_configuration import (
     Change,
     Experiment,
@@ -39,7 +41,14 @@ from instance_agent.gateway.api.configuration_writer import (
     without_prefix,
 )
 from instance_agent.gateway.api.database_work import LIMIT_SECONDS, DatabaseWork
-from instance_agent.gateway.api.requests import BODY, api_handler, json_object, only_fields, text_field
+from instance_agent.gateway.api.requests import (
+    BODY,
+    api_handler,
+    invalid_field,
+    json_object,
+    only_fields,
+    text_field,
+)
 from instance_agent.gateway.errors import GatewayError
 
 _KIND: Final = "experiment"
@@ -79,7 +88,7 @@ class ExperimentsApi:
         fleet = _fleet(request, "viewer")
         experiment = _find(fleet, _id_of(request))
         report = await self._work.run(lambda database: _read_report(database, experiment.id))
-        return versioned(fleet.version, {"experiment": to_body(experiment), **report})
+        return versioned(fleet.version, {"experiment": to_body(experiment), **_waiting(experiment, report), **report})
 
     async def _start(self, request: web.Request) -> web.Response:
         fleet = _fleet(request, "admin")
@@ -118,18 +127,24 @@ class ExperimentsApi:
     async def _promote(self, request: web.Request) -> web.Response:
         return await self._change(
             request,
-            lambda each, now, asked: promoted(each, now, asked.get("treatment"), asked.get("reason")),
+            lambda each, now, asked: promoted(
+                each, now, asked.get("treatment"), asked.get("reason"), hold=asked.get("hold", False)
+            ),
             "treatment",
+            flags=("hold",),
         )
 
-    async def _change(self, request: web.Request, to: _To, *more: str) -> web.Response:
+    async def _change(self, request: web.Request, to: _To, *more: str, flags: Sequence[str] = ()) -> web.Response:
         _fleet(request, "operator")
         experiment_id = _id_of(request)
         asked = await json_object(request) if await request.read() else {}
-        only_fields(asked, ("reason", *more))
+        only_fields(asked, ("reason", *more, *flags))
         reason = text_field(asked, "reason", longest=_LONGEST_REASON)
         for name in more:
             text_field(asked, name)
+        for name in flags:
+            if not isinstance(asked.get(name, False), bool):
+                raise invalid_field(ContractError(name, quote(asked[name]), "true or false"))
 
         def decide(current: Current) -> Sequence[Change]:
             experiment = _find(current.configuration, experiment_id)
@@ -165,6 +180,13 @@ def _find(fleet: FleetConfiguration, experiment_id: str) -> Experiment:
 def _read_report(database: Database, experiment_id: str) -> dict[str, Any]:
     with database.transaction(limit_seconds=LIMIT_SECONDS) as connection:
         return read_report(connection, experiment_id)
+
+
+def _waiting(experiment: Experiment, report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an experiment waits for: the conditions by which the daemon decides."""
+    results = report["results"]
+    evidence = {each["treatment"]: each["facts"]["evidence"] for each in results if "evidence" in each["facts"]}
+    return waiting_in_json(conditions_of(experiment, evidence, datetime.now(UTC)), experiment.treatments)
 
 
 def _read_known(database: Database, scope: ExperimentScope) -> tuple[Sequence[Experiment], Traffic | None]:

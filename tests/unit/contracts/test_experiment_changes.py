@@ -32,7 +32,7 @@ def begun(value: dict[str, Any], *, earlier: tuple[Experiment, ...] = (), traffi
         ({"status": "paused", "share": 0.0, "by_hand": True}, {"resumed", "stopped", "promoted"}),
         ({"status": "promoted", "winner": "b"}, set()),
         ({"status": "rolledBack"}, set()),
-        ({"status": "inconclusive"}, set()),
+        ({"status": "undecided"}, set()),
         ({"status": "stopped"}, set()),
     ],
 )
@@ -70,6 +70,24 @@ def test_a_promotion_names_its_winner() -> None:
         promoted(test, at(1))
     with pytest.raises(ExperimentStateError, match=r'found no treatment "d" .* expected one of b, c'):
         promoted(test, at(1), "d")
+
+
+def test_a_promotion_by_hand_holds_only_where_asked_and_moves_no_session() -> None:
+    held = promoted(an_experiment(), at(1), hold=True)
+    assert (shown(held.stage), held.stage.winner, held.stage.by_hand) == (("running", 4, 0.95, 0.01), "b", True)
+    assert parse_experiment(to_body(held)) == held
+    in_mid_step = an_experiment(stage={"step": 2, "share": 0.25, "before": 0.05})
+    assert promoted(in_mid_step, at(1), hold=True).stage.before == 0.05
+    halted = an_experiment(stage={"status": "paused", "share": 0.0, "by_hand": False})
+    assert promoted(halted, at(1), hold=True).stage.retries == 1, "what it has paused itself for would end the hold"
+    assert promoted(held, at(2)).stage.status == "promoted", "it ends the hold"
+    for wrong, message in (
+        (held, "is promoted, on hold since .* expected one whose hold has not begun"),
+        (an_experiment(plan={"holdSeconds": 0}), "has no hold: holdSeconds of its plan is 0"),
+        (an_experiment(kind="ab"), "has no hold: it is an A/B test"),
+    ):
+        with pytest.raises(ExperimentStateError, match=message):
+            promoted(wrong, at(3), hold=True)
 
 
 def test_a_long_reason_and_one_that_steers_a_terminal_are_stored_in_short() -> None:

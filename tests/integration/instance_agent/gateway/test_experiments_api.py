@@ -43,6 +43,9 @@ def test_an_experiment_is_started_shown_changed_and_logged(admin: Gateway, confi
     assert created.json()["notes"] == []
     assert admin.call("GET", "/api/experiments").json() == {"experiments": [experiment], "count": 1}
     report = admin.call("GET", path).json()
+    assert [each["condition"] for each in report.pop("waits_for")] == ["dwell", "treated", "loss"]
+    (guards,) = report.pop("guards")
+    assert (guards["treatment"], [each["needed"] for each in guards["conditions"]]) == ("gpt-4o-mini", [200.0] * 3)
     assert report == {"experiment": experiment, "results": [], "verdicts": [], "seen_at": None}
 
     statuses = []
