@@ -8,6 +8,7 @@ import typer
 from centralcloud.cli.arguments import Reason, refuse_empty
 from centralcloud.cli.context import open_database, read_fleet_settings, read_settings, this_operator
 from centralcloud.cli.experiment_options import (
+    check_asked,
     merge,
     plan_options,
     read_experiment_file,
@@ -98,6 +99,9 @@ def start(
     fields: Annotated[
         Several, typer.Option("--set", help="Another field of the plan: FIELD=VALUE, such as retries=0.")
     ] = None,
+    any_model: Annotated[
+        bool, typer.Option("--any-model", help="Accept a model that only the catalog of a gateway has.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Validate and show it, and write nothing.")] = False,
     reason: Reason = None,
     json_output: AsJson = False,
@@ -111,6 +115,13 @@ def start(
     from centralcloud.administration.experiments import start as start_experiment
 
     refuse_empty(file, "FILE", "the path of a file")
+    for texts, option, expected in (
+        (model, "--model", "the name of a model"),
+        (policy, "--policy", "the name of a policy"),
+        (score_table, "--score-table", "rule:NAME, version:N, time:TIME or a file"),
+    ):
+        for text in texts or ():
+            refuse_empty(text, option, expected)
     base = {} if file is None else read_experiment_file(file)
     options = {
         "name": utf8(name, "--name"),
@@ -140,7 +151,11 @@ def start(
             if _names_table(asked.get("treatments")):
                 score_tables.differing(connection, ())  # a login that may not read scores is refused before the start
         asked.setdefault("name", _default_name(asked)) if rule is None else None
-        started = start_experiment(database, asked, operator, field="experiment", rule=rule, dry_run=dry_run)
+        if rule is None:
+            check_asked(asked, "experiment")
+        started = start_experiment(
+            database, asked, operator, field="experiment", rule=rule, any_model=any_model, dry_run=dry_run
+        )
         notes = [*started.notes, *_about_tables(database, started.experiment)]
     if json_output:
         body = to_body(started.experiment)
@@ -287,7 +302,7 @@ def _change(name: str, to: "StageChange", reason: str | None, *, json_output: bo
     with open_database(settings, "experiments") as database:
         changed = change(database, name, to, operator)
         scores = None
-        if publish and not changed.experiment.is_open and _has_table(changed.experiment):
+        if publish and changed.experiment.promoted_table:
             from centralcloud.administration.promoted_scores import publish_promoted
 
             fleet = read_fleet_settings(settings, database)
@@ -304,10 +319,6 @@ def _change(name: str, to: "StageChange", reason: str | None, *, json_output: bo
 
 def _names_table(treatments: Any) -> bool:
     return isinstance(treatments, list) and any(isinstance(each, dict) and "scoreTable" in each for each in treatments)
-
-
-def _has_table(experiment: Experiment) -> bool:
-    return any(each.score_table for each in experiment.treatments if each.name == experiment.stage.winner)
 
 
 def _print_changed(changed: "Changed") -> None:

@@ -16,7 +16,20 @@ from typing import Final, Literal, NamedTuple
 
 Status = Literal["ramping", "paused", "promoted", "rolled_back", "undecided"]
 ConditionName = Literal[
-    "settled", "pause", "dwell", "hold", "treated", "loss", "margin", "time", "cost", "win", "worse", "slower", "dearer"
+    "settled",
+    "pause",
+    "dwell",
+    "hold",
+    "treated",
+    "loss",
+    "margin",
+    "time",
+    "cost",
+    "win",
+    "worse",
+    "slower",
+    "dearer",
+    "feedback",
 ]
 Unit = Literal["seconds", "sessions", "outcomes", "evidence"]
 
@@ -28,6 +41,7 @@ _REASONS: Final[dict[ConditionName, str]] = {
     "worse": "fewer successes",
     "slower": "slower beyond the limit",
     "dearer": "dearer beyond the limit",
+    "feedback": "less feedback arrives",
 }
 
 
@@ -41,7 +55,7 @@ class CanaryPlan(NamedTuple):
         harm_budget: of a step, the share times the largest loss of success that is still possible is at most this.
         ratio_limit: treatment may take, and cost, this much more than control: 0.25 is 25%.
         alpha: the probability of a promotion in error, of an arm that is worse by the margin.
-        rollback_alpha: that of a roll back in error, for each of the four guards.
+        rollback_alpha: that of a roll back in error, for each of the guards: four, and a fifth where success is feedback.
         win_needed: whether treatment must be better in success, time or cost; else it need not be worse.
         least_treated: outcomes of treatment before a step.
         retries: how often a canary that was rolled back begins again.
@@ -116,6 +130,7 @@ class Facts(NamedTuple):
         within_margin: that the loss of success is less than the margin.
         within_time, within_cost: that time and cost are within the limit; None: not compared.
         wins: that success is higher, time lower, cost lower: those that are compared.
+        less_feedback: that less feedback arrives, where success is feedback; else 0.
     """
 
     outcomes: float
@@ -129,6 +144,7 @@ class Facts(NamedTuple):
     within_time: float | None
     within_cost: float | None
     wins: tuple[float, ...]
+    less_feedback: float = 0.0
 
 
 class Condition(NamedTuple):
@@ -217,8 +233,11 @@ def upward(plan: CanaryPlan, stage: Stage, facts: Facts, now: float) -> tuple[Co
 def guards(plan: CanaryPlan, facts: Facts) -> tuple[Condition, ...]:
     """Return the conditions of a pause or a roll back: one is enough."""
     needed = math.log(1 / plan.rollback_alpha)
-    return (
+    found = [
         Condition("worse", "evidence", max(facts.worse, facts.worse_promptly), needed),
         Condition("slower", "evidence", facts.slower, needed),
         Condition("dearer", "evidence", facts.dearer, needed),
-    )
+    ]
+    if facts.less_feedback:
+        found.append(Condition("feedback", "evidence", facts.less_feedback, needed))
+    return tuple(found)

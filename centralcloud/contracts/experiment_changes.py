@@ -115,14 +115,22 @@ def promoted(
     return replace(after, stage=replace(after.stage, winner=chosen))
 
 
-def check_removable(experiment: Experiment) -> None:
+def check_removable(experiment: Experiment, *, is_published: bool) -> None:
     """Check that an experiment may be removed.
 
+    Args:
+        is_published: whether the scores of its table were published, where it has promoted one.
+
     Raises:
-        ExperimentStateError: it has not ended.
+        ExperimentStateError: it has not ended, or has promoted a score table that would never be published.
     """
     if experiment.is_open:
         raise _wrong_state(experiment, "one that has ended: stop it first")
+    if experiment.promoted_table and not is_published:
+        raise ExperimentStateError(
+            f"the experiment {quote(experiment.id)} has promoted a score table that is not published yet, expected that it "
+            "is: the daemon (`centralcloud run`) does it within seconds, and without the experiment never"
+        )
 
 
 def moved(

@@ -20,6 +20,7 @@ _NAMES: Final[Mapping[ConditionName, str]] = {
     "treated": "Outcomes of the treatment",
     "win": "Better in success, time or cost",
     "worse": "Fewer successes",
+    "feedback": "Less feedback arrives",
 }
 #: A page is sent again when its words change: a time in whole tens of seconds does so less often.
 _TENS: Final = 10

@@ -111,7 +111,9 @@ class ExperimentFleet:
             "plan": FAST | plan,
         }
         file.write_text(json.dumps(described))
-        found: str = json.loads(self.run("experiments", "start", str(file), "--json"))["experiment"]["id"]
+        found: str = json.loads(self.run("experiments", "start", str(file), "--any-model", "--json"))["experiment"][
+            "id"
+        ]
         return found
 
     def stage(self, experiment: str) -> dict[str, Any]:

@@ -211,6 +211,13 @@ class Experiment(Entry, frozen=True, kw_only=True):
         return (*self.plan.steps, HOLD_SHARE) if has_hold else self.plan.steps
 
     @property
+    def promoted_table(self) -> tuple[TableScore, ...]:
+        """The score table that was promoted, and whose hold is over; empty: none was."""
+        stage = self.stage
+        winners = [each.score_table for each in self.treatments if each.name == stage.winner]
+        return winners[0] if stage.status == "promoted" and winners else ()
+
+    @property
     def is_held(self) -> bool:
         """Whether a treatment was promoted, and a few sessions stay with control for a while."""
         return self.stage.status == "running" and self.stage.step == len(self.plan.steps)

@@ -20,7 +20,7 @@ _FEWEST_SIDE_BY_SIDE: Final = 5
 
 
 class _Block(NamedTuple):
-    """Runs that are simulated side by side: of one treatment of a canary, or of the whole comparison (None)."""
+    """Runs that are simulated side by side: of one treatment of a canary, or of the whole A/B test (None)."""
 
     treatment: int | None
     seeds: tuple[int, ...]
@@ -46,7 +46,7 @@ def simulate_experiment(experiment: Experiment, seeds: Sequence[int], *, jobs: i
         for first in range(0, len(seeds), size)
     ]
     results = run_side_by_side(_simulate, experiment, blocks, jobs)
-    found: dict[str, Any] = {"kind": "canary" if is_canary else "comparison", "seeds": list(seeds)}
+    found: dict[str, Any] = {"kind": "canary" if is_canary else "ab", "seeds": list(seeds)}
     if is_canary:
         found["treatments"] = [
             {

@@ -58,6 +58,7 @@ def test_the_loss_allowed_is_the_harm_budget_over_the_next_share() -> None:
         ("worse_promptly", "fewer successes"),
         ("slower", "slower beyond the limit"),
         ("dearer", "dearer beyond the limit"),
+        ("less_feedback", "less feedback arrives"),
     ],
 )
 def test_each_guard_pauses_once_and_then_rolls_back_at_odds_of_200(name: str, reason: str) -> None:
