@@ -14,7 +14,14 @@ from aiohttp import web
 
 from centralcloud.contracts import ContractError
 from centralcloud.contracts.errors import quote
-from centralcloud.contracts.experiment_changes import ExperimentStateError, paused, promoted, resumed, stopped
+from centralcloud.contracts.experiment_changes import (
+    ExperimentStateError,
+    check_removable,
+    paused,
+    promoted,
+    resumed,
+    stopped,
+)
 from centralcloud.contracts.experiment_conditions import conditions_of, waiting_in_json
 from centralcloud.contracts.fleet_configuration import (
     Change,
@@ -23,15 +30,18 @@ from centralcloud.contracts.fleet_configuration import (
     FleetConfiguration,
     Role,
     put,
+    remove,
     to_body,
 )
 from centralcloud.contracts.fleet_configuration.configuration import entry_path
 from centralcloud.contracts.limits import MAX_NAME_LENGTH
 from centralcloud.contracts.new_experiment import Begun, Traffic, begin, scope_of, with_rule
 from centralcloud.contracts.text import read_name
+from centralcloud.contracts.treatment_models import check_treatment_models
 from centralcloud.runtime.configuration.experiments import read_experiments_ever, read_report, read_traffic
 from centralcloud.runtime.configuration.writing import Current, rights
 from centralcloud.runtime.postgres.database import Database
+from instance_agent.catalog.configuration import CatalogConfiguration
 from instance_agent.gateway.api.configuration.entry_changes import not_found
 from instance_agent.gateway.api.configuration_writer import (
     ConfigurationWriter,
@@ -73,6 +83,7 @@ class ExperimentsApi:
             web.get("/api/experiments", api_handler(self._list)),
             web.post("/api/experiments", api_handler(self._start)),
             web.get(experiment, api_handler(self._get)),
+            web.delete(experiment, api_handler(self._remove)),
             web.post(f"{experiment}/pause", api_handler(self._pause)),
             web.post(f"{experiment}/resume", api_handler(self._resume)),
             web.post(f"{experiment}/stop", api_handler(self._stop)),
@@ -100,10 +111,13 @@ class ExperimentsApi:
         token = secrets.token_hex(_BYTES_OF_TOKEN)
         earlier, traffic = await self._work.run(lambda database: _read_known(database, scope))
         found: list[Begun] = []
+        catalog = parts_of(request).state.catalog.configuration
 
         def decide(current: Current) -> Sequence[Change]:
             whole, changed = with_rule(current.configuration.rules, rule, asked)
             found[:] = [begin(whole, BODY, now=datetime.now(UTC), token=token, earlier=earlier, traffic=traffic)]
+            if catalog is not None:
+                _check_models(found[0].experiment, current.configuration, catalog)
             return [put(found[0].experiment), *([] if changed is None else [put(changed)])]
 
         try:
@@ -114,6 +128,23 @@ class ExperimentsApi:
         location = f"/api/experiments/{percent_encoded(experiment.id, safe='')}"
         body = {"experiment": to_body(experiment), "notes": list(found[0].notes)}
         return versioned(fleet.version, body, 201, location=location)
+
+    async def _remove(self, request: web.Request) -> web.Response:
+        _fleet(request, "admin")
+        experiment_id = _id_of(request)
+        report = await self._work.run(lambda database: _read_report(database, experiment_id))
+        verdicts = {each["verdict"] for each in report["verdicts"]}
+
+        def decide(current: Current) -> Sequence[Change]:
+            experiment = _find(current.configuration, experiment_id)
+            try:
+                check_removable(experiment, is_published="published" in verdicts)
+            except ExperimentStateError as error:
+                raise GatewayError(str(error), status=409, code="experiment_state") from None
+            return [remove(_KIND, experiment_id)]
+
+        fleet = await self._writer.write(request, decide)
+        return versioned(fleet.version, {"id": experiment_id, "deleted": True})
 
     async def _pause(self, request: web.Request) -> web.Response:
         return await self._change(request, lambda each, now, asked: paused(each, now, asked.get("reason")))
@@ -180,6 +211,13 @@ def _find(fleet: FleetConfiguration, experiment_id: str) -> Experiment:
 def _read_report(database: Database, experiment_id: str) -> dict[str, Any]:
     with database.transaction(limit_seconds=LIMIT_SECONDS) as connection:
         return read_report(connection, experiment_id)
+
+
+def _check_models(experiment: Experiment, fleet: FleetConfiguration, catalog: CatalogConfiguration) -> None:
+    """Check that the models of an experiment are those of this gateway's catalog, or registered."""
+    named = {each.model for each in experiment.treatments if each.model is not None and catalog.knows(each.model)}
+    inactive = {each.id for each in fleet.models.values() if each.status != "active"} - named
+    check_treatment_models(experiment, {*catalog.targets, *fleet.models, *named}, BODY, inactive=inactive)
 
 
 def _waiting(experiment: Experiment, report: Mapping[str, Any]) -> dict[str, Any]:

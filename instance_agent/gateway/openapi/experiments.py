@@ -50,6 +50,13 @@ EXPERIMENT_OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "the promotion, or of the end of a pause or a hold: all must be met. One of `guards` is enough for a pause or a "
         "roll back.",
     ),
+    ("DELETE", "/api/experiments/{id}"): _operation(
+        "Remove an experiment that has ended",
+        "admin",
+        "DeletedEntry",
+        errors=("404", "409"),
+        text="Its verdicts stay. One that was promoted no longer routes then; a promoted score table is published first.",
+    ),
     ("POST", "/api/experiments/{id}/pause"): _change("Pause an experiment", "Every session goes to control."),
     ("POST", "/api/experiments/{id}/resume"): _change("Resume an experiment", "At its step."),
     ("POST", "/api/experiments/{id}/stop"): _change("Stop an experiment", "It ends without a winner."),

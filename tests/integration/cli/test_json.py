@@ -27,7 +27,7 @@ COMMANDS = (
     "configuration show", "configuration show policy", "configuration history", "configuration diff 0",
     "configuration export", "configuration import DOCUMENT --dry-run", "configuration rollback --to 0 --yes",
     "experiments start --model gpt-4o --any-model --name one", "experiments", "experiments list", "experiments show one",
-    "experiments pause one", "experiments resume one", "experiments stop one", 
+    "experiments pause one", "experiments resume one", "experiments stop one",
     "experiments start --model gpt-4o --any-model --name two",
     "experiments promote two", "experiments remove two --yes",
     "dead-letters", "dead-letters list", "dead-letters show 1", "dead-letters replay 1", "dead-letters discard --all",
