@@ -217,7 +217,8 @@ def _check_models(experiment: Experiment, fleet: FleetConfiguration, catalog: Ca
     """Check that the models of an experiment are those of this gateway's catalog, or registered."""
     named = {each.model for each in experiment.treatments if each.model is not None and catalog.knows(each.model)}
     inactive = {each.id for each in fleet.models.values() if each.status != "active"} - named
-    check_treatment_models(experiment, {*catalog.targets, *fleet.models, *named}, BODY, inactive=inactive)
+    known = {*catalog.targets, *catalog.aliases.plain(), *fleet.models, *named}
+    check_treatment_models(experiment, known, BODY, inactive=inactive)
 
 
 def _waiting(experiment: Experiment, report: Mapping[str, Any]) -> dict[str, Any]:
