@@ -5,8 +5,8 @@ seconds. A canary is rolled back when treatment is worse, or slower or dearer be
 of the worst that is still possible stays within the harm budget; it is promoted when treatment is within the margin, not
 beyond the limits, and, unless "no worse" is enough, better in something.
 
-A promotion may begin with a hold, as one more step: a few sessions stay with control, and the guards go on. Of models that
-turn bad, 2 to 3% had just been promoted in simulations.
+A promotion may begin with a hold, as one more step: a few sessions stay with control, and the guards go on. In simulations
+2 to 3% of the models that turned bad had just been promoted.
 
 Each decision is a list of conditions (`upward`, `guards`): what is shown to people is what decides.
 """

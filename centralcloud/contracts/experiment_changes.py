@@ -153,7 +153,7 @@ def _held(experiment: Experiment, now: datetime, winner: str, reason: str) -> Ex
         )
     if experiment.is_held:
         raise _wrong_state(experiment, "one whose hold has not begun")
-    # What a canary has paused itself for does not count a second time, as after `resumed`.
+    # The failures that a canary has paused itself for do not count a second time, as after `resumed`.
     pauses_itself = stage.status == "paused" and not stage.by_hand
     held = replace(
         stage,

@@ -1,4 +1,4 @@
-"""What an experiment waits for: the conditions of its next stage, from the code that decides it. Pure.
+"""The conditions that an experiment waits for, from the code that decides its next stage. Pure.
 
 The daemon decides by them, and commands, pages and gateways show them.
 """

@@ -1,4 +1,4 @@
-"""What an experiment waits for, in words: the conditions by which the daemon decides. Pure."""
+"""The conditions that an experiment waits for, in words: those by which the daemon decides. Pure."""
 
 import math
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""What an experiment waits for, a line for each condition that is not met."""
+"""The conditions that an experiment waits for: a line for each that is not met."""
 
 from datetime import datetime
 from typing import Any
