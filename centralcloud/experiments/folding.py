@@ -19,11 +19,12 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 
+from centralcloud.contracts.canary import Facts
+from centralcloud.contracts.experiment_conditions import canary_plan
 from centralcloud.contracts.fleet_configuration import Experiment
 from centralcloud.contracts.fleet_configuration.experiment import CONTROL as CONTROL_NAME
 from centralcloud.experiments import session_batches as batches
 from centralcloud.experiments.array_rows import read_arrays
-from centralcloud.experiments.canary import Facts
 from centralcloud.experiments.comparison_folding import (
     FirstOutcomes,
     count_decisions,
@@ -38,7 +39,6 @@ from centralcloud.experiments.recorded_arms import are_possible, splits_of
 from centralcloud.experiments.results import store_results
 from centralcloud.experiments.session_batches import Clock, Decisions, assemble, outcome_type
 from centralcloud.experiments.session_table import SessionTable
-from centralcloud.experiments.stages import canary_plan
 from centralcloud.runtime.arrays import Booleans, Integers, np
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.query import Query
@@ -132,7 +132,7 @@ class _Fold:
         self._minute = max(_LEAST_MINUTE, round(plan.minute_seconds * _MICROSECONDS))
         self._idle = round(plan.idle_seconds * _MICROSECONDS)
         self._within = timedelta(seconds=plan.outcome_within_seconds)
-        self._plan = canary_plan(plan)
+        self._plan = canary_plan(experiment)
         self._sessions = SessionTable(connection, experiment.id)
         self._splits = splits_of(experiment)
         self._progress = self._set_back(self._begin(), now)

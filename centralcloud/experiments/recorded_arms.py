@@ -22,7 +22,7 @@ _NEARLY: Final = 1e-9
 def splits_of(experiment: Experiment) -> list[Split]:
     """Return every split that the experiment can have had so far: each step, and the way from each to the next one."""
     stage, treatments = experiment.stage, len(experiment.treatments)
-    shares = sorted({*experiment.plan.steps, *([stage.share] if stage.share else [])})
+    shares = sorted({*experiment.shares, *([stage.share] if stage.share else [])})
     ways = list(pairwise(shares))
     if stage.before and stage.share:
         ways.append((stage.before, stage.share))

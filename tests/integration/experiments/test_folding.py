@@ -13,13 +13,13 @@ from support.ingest import ingest
 from support.servers import execute
 from support.waiting import eventually
 
+from centralcloud.contracts.canary import advance, start
+from centralcloud.contracts.experiment_conditions import canary_plan
 from centralcloud.contracts.fleet_configuration import Experiment, ExperimentPlan
-from centralcloud.experiments.canary import advance, start
 from centralcloud.experiments.comparison_state import COMPARISON, read_comparison
 from centralcloud.experiments.e_process import EProcess, Metric, Sessions
 from centralcloud.experiments.folding import Folded, fold
 from centralcloud.experiments.results import read_results
-from centralcloud.experiments.stages import canary_plan
 from centralcloud.runtime.arrays import np
 from centralcloud.runtime.postgres.database import Database
 
@@ -168,7 +168,7 @@ def test_the_golden_values_come_out_of_the_store(database: Database, database_ur
     assert facts["log_below"] == pytest.approx(pure.log_below()[0, 20], abs=1e-9)
     with database.transaction() as connection:
         (state,) = connection.execute("SELECT state FROM experiment_comparisons").fetchone()  # type: ignore[misc]
-    stored = read_comparison(canary_plan(ExperimentPlan()), state)
+    stored = read_comparison(canary_plan(an_experiment()), state)
     assert stored.intervals.above[0] == pytest.approx(pure.above[0], abs=1e-9)
 
 
@@ -242,7 +242,8 @@ def test_a_step_moves_no_folded_session(database: Database, database_url: str) -
         Asked(80, "new", session=2, share=0.5, drawn="control"),  # a gateway has moved it
         Asked(90, "new", session=3, share=0.5),
     ]
-    experiment = an_experiment(plan=ExperimentPlan(steps=(0.1, 0.5)), share=0.5, before=0.1, since=after(60))
+    plan = ExperimentPlan(steps=(0.1, 0.5), idle_seconds=1800.0)
+    experiment = an_experiment(share=0.5, before=0.1, since=after(60), plan=plan)
     assert fold_until(database, experiment, 0).has_older_sessions, "its watermark is not beyond the step"
     ingest(database, database_url, events_of(*asked))
     fold_until(database, experiment, 60 + 960)
@@ -518,7 +519,7 @@ def test_less_feedback_of_treatment_is_a_reason_for_a_roll_back(database: Databa
         facts = fold_until(database, experiment, OVER).facts[0]
         assert facts.outcomes == 240.0
         assert (facts.less_feedback > 5.3) == expected
-        assert advance(canary_plan(experiment.plan), start(0), facts._replace(worse=0, worse_promptly=0), 1).status == (
+        assert advance(canary_plan(experiment), start(0), facts._replace(worse=0, worse_promptly=0), 1).status == (
             "paused" if expected else "ramping"
         )
 

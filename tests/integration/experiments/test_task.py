@@ -12,7 +12,7 @@ from support.ingest import ingest
 from support.servers import execute
 
 from centralcloud.contracts import CentralCloudError
-from centralcloud.contracts.fleet_configuration import Experiment, to_body
+from centralcloud.contracts.fleet_configuration import Experiment, ExperimentPlan, to_body
 from centralcloud.experiments import task
 from centralcloud.experiments.folding import Folded
 from centralcloud.experiments.results import read_verdicts
@@ -239,7 +239,7 @@ def test_a_clock_that_jumps_an_hour_ahead_folds_nothing_too_early(database: Data
     looking = ExperimentTask(
         database, advance=advance, clock=lambda: BEGAN + timedelta(seconds=at), seconds=lambda: seconds
     )
-    configure(database_url, an_experiment())
+    configure(database_url, an_experiment(plan=ExperimentPlan(idle_seconds=1800.0)))
     ingest(database, database_url, events_of(Asked(10, session=1), Asked(1100, "new", session=2, success=None)))
     looking.run_once()
     at, seconds = 1205 + 3600, 5.0

@@ -49,7 +49,7 @@ def late(number: int, requests: tuple[int, int] = (900, 100)) -> ExperimentState
         ),
         (
             a_state(
-                status="inconclusive",
+                status="undecided",
                 since=at(600),
                 plan={"margin": 0.02},
                 facts={(0, "success"): success(9_000, 1_000)},
@@ -150,7 +150,7 @@ def test_what_is_part_of_normal_work_is_not_a_finding(state: ExperimentState) ->
     assert found(state) == []
 
 
-@pytest.mark.parametrize("status", ["rolledBack", "inconclusive", "promoted"])
+@pytest.mark.parametrize("status", ["rolledBack", "undecided", "promoted"])
 def test_an_end_is_a_finding_for_a_week_but_a_promotion_that_reroutes_until_it_is_removed(status: str) -> None:
     winner = "b" if status == "promoted" else None
     assert len(found(a_state(_WEEK - 1, status=status, winner=winner, since=at(0)))) == 1
