@@ -89,7 +89,7 @@ def some_traffic(count: int = 600, seed: int = 1) -> list[Asked]:
 
 def test_the_same_records_give_the_same_bits_however_they_are_folded(database: Database, database_url: str) -> None:
     ingest(database, database_url, events_of(*some_traffic(300)))
-    experiment = an_experiment()
+    experiment = an_experiment(plan=ExperimentPlan(idle_seconds=1800.0))
     found = []
     for ends, most in (
         ([OVER], 100_000),
