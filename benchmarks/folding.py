@@ -1,9 +1,10 @@
 """Measure what it costs to fold the outcomes of an experiment. Prints one JSON object.
 
     python benchmarks/folding.py                       # 1,000,000 outcomes
-    python benchmarks/folding.py --outcomes 10000000   # takes an hour, and 15 GB of disk
+    python benchmarks/folding.py --outcomes 10000000   # takes an hour, and 20 GB: in /dev/shm where it has room
 
-Requests of a canary, in sessions of four that overlap, are written as a gateway's records: a decision and an outcome. Then
+Requests of a canary, in sessions of four that overlap, are written as a gateway's records: a decision and an outcome. Each
+session has a name of its own, and the arm that its name gives. Then
 they are folded in transactions of 10,000 records, as the daemon does when it catches up. The yardstick is one scan of the
 same records by the index of the experiment, each with a look for its outcome, in the same run.
 """
@@ -36,13 +37,18 @@ _WRITE: Final = """
         (ARRAY['simple', 'medium', 'complex'])[1 + session %% 3], 'model', 'provider', 3,
         CASE WHEN ended = 0 THEN 'routed' WHEN hashint8(n) %% 10 = 0 THEN 'failure' ELSE 'success' END, 1, 'd' || n,
         ('019a7a3e-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 1,
-        CASE WHEN ended = 0 THEN lpad(to_hex(session), 16, '0') END, CASE WHEN ended = 0 THEN 'greeting' END,
-        CASE WHEN ended = 0 THEN CASE WHEN hashint8(session) %% 2 = 0 THEN 'new' ELSE 'control' END END,
+        CASE WHEN ended = 0 THEN name END, CASE WHEN ended = 0 THEN 'greeting' END,
+        -- The first bit of the hash is that of a half.
+        CASE WHEN ended = 0 THEN CASE
+            WHEN get_byte(sha256(convert_to(E'greeting\\nsalt\\n' || name, 'UTF8')), 0) < 128 THEN 'new' ELSE 'control'
+        END END,
         CASE WHEN ended = 0 THEN 0.5 END,
         CASE WHEN ended = 1 THEN 200 + abs(hashint8(n)) %% 5000 END,
         CASE WHEN ended = 1 THEN 1000000 + abs(hashint8(n)) %% 50000000 END, ended = 0
     FROM (
-        SELECT n, (n / 2000) * 500 + n %% 500 AS session FROM generate_series(%(first)s::bigint, %(last)s) AS n
+        SELECT n, session, lpad(to_hex(session), 16, '0') AS name
+        FROM generate_series(%(first)s::bigint, %(last)s) AS n,
+            LATERAL (SELECT (n / 2000) * 500 + n %% 500 AS session) AS of_request
     ) AS request, generate_series(0, 1) AS ended
     ORDER BY n
 """
@@ -75,9 +81,8 @@ def main() -> None:
         folding = _fold(url, outcomes, rate)
         with psycopg.connect(url) as connection:
             sizes = dict(connection.execute(_SIZES).fetchall())
-            (state,) = connection.execute("SELECT max(octet_length(state)) FROM experiment_comparisons").fetchone() or (
-                0,
-            )
+            state = connection.execute("SELECT max(octet_length(state)) FROM experiment_comparisons").fetchone()
+            ended = connection.execute("SELECT count(*) FROM experiment_sessions WHERE has_ended").fetchone()
     print(
         json.dumps(
             {
@@ -86,7 +91,8 @@ def main() -> None:
                 "outcomes_per_minute": rate,
                 "scan": _per_outcome(scan, outcomes),
                 "fold": _per_outcome(folding, outcomes),
-                "bytes_of_a_comparison": state,
+                "bytes_of_a_comparison": state[0] if state else 0,
+                "ended_sessions": ended[0] if ended else 0,
                 "bytes_of_tables": sizes,
                 "machine": {"cores": os.cpu_count(), "python": sys.version.split()[0], "load": os.getloadavg()[0]},
             }
@@ -107,7 +113,7 @@ def _fold(url: str, outcomes: int, rate: int) -> dict[str, Any]:
             is_behind = folded.is_behind
             found["transactions"] += 1
             with database.transaction() as connection:
-                row = connection.execute("SELECT count(*) FROM experiment_sessions").fetchone()
+                row = connection.execute("SELECT count(*) FROM experiment_sessions WHERE NOT has_ended").fetchone()
             found["open_sessions_at_most"] = max(found["open_sessions_at_most"], row[0] if row else 0)
             progress(f"folded until {folded.folded_until}")
     found |= {"seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}

@@ -3,7 +3,7 @@
 import math
 from typing import Final
 
-from centralcloud.experiments.canary import CanaryPlan, Facts
+from centralcloud.contracts.canary import CanaryPlan, Facts
 from centralcloud.experiments.e_process import BETS, EProcess, Metric, Sessions, log_mean_exp, running
 from centralcloud.runtime.arrays import Booleans, Floats, np
 
@@ -43,7 +43,7 @@ class CanaryEvidence:
         self.treated: Floats = np.zeros(runs)
         self._margin: Floats = np.zeros((runs, len(BETS)))
         self._window: Floats = np.zeros((runs, len(BETS)))
-        self._starts: Floats = np.full((len(plan.steps), runs, len(BETS)), np.inf)
+        self._starts: Floats = np.full((len(plan.shares), runs, len(BETS)), np.inf)
         self._starts[0] = 0.0
         self._ratio_start: Floats = np.zeros_like(self.rollback.above)
         self._prompt_start: Floats = np.zeros((runs, len(BETS)))
@@ -73,6 +73,11 @@ class CanaryEvidence:
         self.promotion.fold(promotion)
         of_success = sessions.counts[:, : self._runs].sum(axis=-1) * sessions.treated[:, : self._runs]
         self.treated = running(self.treated, of_success)[-1]
+
+    @property
+    def beginnings(self) -> int:
+        """At how many steps the evidence for a roll back begins anew."""
+        return len(self._starts)
 
     def parts(self) -> list[Floats]:
         """Return all that it has learned: arrays that may be filled with that of another one of the same plan."""

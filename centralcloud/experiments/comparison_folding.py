@@ -22,6 +22,7 @@ from centralcloud.experiments.session_batches import (
     REQUEST_COUNTS,
     REQUEST_SUCCEEDED,
     REWARDED,
+    Assembled,
     Clock,
     Decisions,
     FoldedSessions,
@@ -32,6 +33,7 @@ from centralcloud.runtime.arrays import Booleans, Floats, Integers, np
 WINDOW_MINUTES: Final = 10
 _BAD_CONTROL: Final = 1
 _BAD_TREATMENT: Final = 2
+_OF_ARRIVAL: Final = (slice(None), slice(METRICS.index("arrived"), METRICS.index("arrived") + 1))
 #: Sessions that are folded at a time: their arrays fit the processor's cache.
 _TOGETHER: Final = 64
 
@@ -57,12 +59,24 @@ def fold_first_outcomes(comparison: Comparison, treatment: int, firsts: FirstOut
 
 
 def count_decisions(
-    comparison: Comparison, treatment: int, decisions: Decisions, begun: Booleans, more: dict[str, Booleans]
+    comparison: Comparison,
+    treatment: int,
+    decisions: Decisions,
+    assembled: Assembled,
+    mismatched: Integers,
+    more: dict[str, Booleans],
 ) -> None:
-    """Count the decisions of both arms, for people. `more` has the decisions that a further name of `COUNTED` counts."""
-    compared = ~np.isnan(decisions.share)
+    """Count the decisions of both arms, for people.
+
+    Args:
+        mismatched: the arms of the decisions that were left out, as they cannot have them.
+        more: the decisions that a further name of `COUNTED` counts.
+    """
+    has_share, begun = ~np.isnan(decisions.share), assembled.begun
+    compared = has_share & ~assembled.returned
     marks = {
         "requests": compared,
+        "returned": has_share & assembled.returned,
         "sessions": begun & compared,
         **{name: mark & compared for name, mark in more.items()},
     }
@@ -72,6 +86,8 @@ def count_decisions(
     for arm, rows in enumerate((decisions.arm == CONTROL, decisions.arm == treatment)):
         for name, mark in marks.items():
             comparison.counts[arm, COUNTED.index(name)] += int((mark & rows).sum())
+        left_out = mismatched == (treatment if arm else CONTROL)
+        comparison.counts[arm, COUNTED.index("mismatched")] += int(left_out.sum())
         timed = milliseconds[rows & compared & (milliseconds >= 0)]
         classes = np.ceil(np.log(np.maximum(timed, 1.0)) / np.log(TIME_CLASS_GROWTH)).astype(np.int64)
         comparison.times[arm] += np.bincount(np.minimum(classes, TIME_CLASSES - 1), minlength=TIME_CLASSES)
@@ -107,7 +123,10 @@ def judge_minutes(comparison: Comparison, treatment: int, decisions: Decisions, 
             found.append((first + number, _BAD_CONTROL * judgement.control + _BAD_TREATMENT * judgement.treatment))
     # No outcome of a session that is still open is older: each of up to 20 comes within the idle time of the one before.
     oldest = clock.minutes - 21 * (clock.idle // clock.minute + 1)
-    kept = comparison.bad_minutes[comparison.bad_minutes[:, 0] >= oldest]
+    known = comparison.bad_minutes[:, 0]
+    kept = comparison.bad_minutes[
+        (known >= oldest) & (known < first)
+    ]  # after the clock was set back, some are judged again
     new = np.array(found, dtype=np.int64).reshape(-1, 2)
     comparison.bad_minutes = np.concatenate([kept, new[new[:, 0] >= oldest]])
 
@@ -137,10 +156,11 @@ def fold_sessions(
     treated, share = folded.arm[chosen] == treatment, folded.share[chosen]
     everything = values.sessions(treated, share, np.ones(len(values.of), dtype=bool))
     bad = _bad_outcomes(comparison.bad_minutes, values.outcomes["minute"])
-    promotion = rollback = _of_canary(everything)
+    promotion = guarded = everything
     if bad.any():
-        promotion = _of_canary(values.sessions(treated, share, bad == 0))
-        rollback = _of_canary(values.sessions(treated, share, (bad & _BAD_CONTROL) == 0))
+        promotion = values.sessions(treated, share, bad == 0)
+        guarded = values.sessions(treated, share, (bad & _BAD_CONTROL) == 0)
+    promotion, rollback, arrived = _of_canary(promotion), _of_canary(guarded), _mapped(guarded, _OF_ARRIVAL)
     _count_folded(comparison, everything)
     window = folded.minute[chosen] // WINDOW_MINUTES
     rewarded = _first_rewarded(comparison, values)
@@ -156,6 +176,7 @@ def fold_sessions(
                     promotion=_part(promotion, part),
                     rollback=_part(rollback, part),
                 )
+                comparison.arrival.fold(_part(arrived, part))
                 comparison.intervals.fold(_part(everything, part))
                 comparison.sample_ratio.fold(treated[part, None], share[part, None])
             if stop in rewarded:

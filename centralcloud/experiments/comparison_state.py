@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from centralcloud.contracts import CentralCloudError
+from centralcloud.contracts.canary import CanaryPlan
+from centralcloud.experiments.arrival_guard import ArrivalGuard
 from centralcloud.experiments.bad_minutes import BadMinutes
-from centralcloud.experiments.canary import CanaryPlan
 from centralcloud.experiments.canary_evidence import CAPPED, SUCCESS, CanaryEvidence
 from centralcloud.experiments.e_process import EProcess, Metric
 from centralcloud.experiments.interval import UNKNOWN
@@ -26,8 +27,12 @@ _KINDS: Final[Sequence[Metric]] = (SUCCESS, CAPPED, CAPPED, Metric(), Metric(), 
 OF_CANARY: Final = 3
 STRATA: Final = 3
 #: Counts by arm, for people: requests, sessions that began, sessions folded, aborts by the client, requests without
-#: an outcome in time, and requests whose feedback is awaited for longer than outcomes are.
-COUNTED: Final = ("requests", "sessions", "folded_sessions", "aborts", "missing", "feedback_cut")
+#: an outcome in time, requests whose feedback is awaited for longer than outcomes are, and those that wait for feedback;
+#: and of the requests that count nowhere, those of sessions that had ended, and those in an arm that they cannot have.
+COUNTED: Final = (
+    *("requests", "sessions", "folded_sessions", "aborts", "missing", "feedback_cut", "awaited"),
+    *("returned", "mismatched"),
+)
 #: Classes of response times, of which each is 1/4 longer than the one before: from below 1 ms to above 20 min.
 TIME_CLASSES: Final = 64
 TIME_CLASS_GROWTH: Final = 1.25
@@ -46,6 +51,7 @@ class Comparison:
 
     Attributes:
         canary: what a canary, or an A/B test, is decided on.
+        arrival: the guard on feedback.
         intervals: of each metric, for the interval of the difference.
         sample_ratio: whether sessions are split as recorded.
         possible: (metrics, 2) the intersection of the intervals at the end of each window so far.
@@ -60,6 +66,7 @@ class Comparison:
     def __init__(self, plan: CanaryPlan) -> None:
         """Create it without any evidence."""
         self.canary = CanaryEvidence(plan, SUCCESS, OF_CANARY - 1, strata=STRATA)
+        self.arrival = ArrivalGuard(self.canary.beginnings, STRATA)
         self.intervals = EProcess(_KINDS, strata=STRATA)
         self.sample_ratio = SampleRatio()
         self.possible: Floats = np.tile(np.array([-UNKNOWN, UNKNOWN]), (len(METRICS), 1))
@@ -69,6 +76,21 @@ class Comparison:
         self.counts: Floats = np.zeros((2, len(COUNTED)))
         self.sums: Floats = np.zeros((2, len(METRICS), 2))
         self.times: Floats = np.zeros((2, TIME_CLASSES))
+
+    def begin_step(self, step: int) -> None:
+        """Begin the evidence for a roll back anew at a step, beside that of the steps before."""
+        self.canary.begin_step(0, step)
+        self.arrival.begin_step(step)
+
+    def begin_again(self) -> None:
+        """Begin again at the first step, without any evidence for a roll back."""
+        self.canary.begin_again(0)
+        self.arrival.begin_again()
+
+    def count(self, name: str) -> tuple[int, int]:
+        """Return one of the counts `COUNTED`, of control and of treatment."""
+        control, treatment = self.counts[:, COUNTED.index(name)].tolist()
+        return int(control), int(treatment)
 
     def expect_rewards(self) -> None:
         """Let a success be any number from 0 to 1 from now on. The prompt guard compares successes alone."""
@@ -80,6 +102,7 @@ class Comparison:
         """Return its arrays, which may be filled with those of another one of the same plan."""
         return [
             *self.canary.parts(),
+            *self.arrival.parts(),
             *self.intervals.parts(),
             self.sample_ratio.wealth,
             self.possible,

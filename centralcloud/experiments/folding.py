@@ -7,6 +7,9 @@ after each other.
 
 The watermark is held back by what is not ingested yet, and after the database or the daemon was unavailable: an outage of
 ingest is not a failure of models. A record that comes after its time was folded counts nowhere, but in `late_dropped`.
+
+Left out are decisions of sessions that had ended before (a name is drawn once), and those whose arm or share their session
+cannot have: both are counted.
 """
 
 from collections.abc import Sequence
@@ -16,11 +19,12 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 
+from centralcloud.contracts.canary import Facts
+from centralcloud.contracts.experiment_conditions import canary_plan
 from centralcloud.contracts.fleet_configuration import Experiment
 from centralcloud.contracts.fleet_configuration.experiment import CONTROL as CONTROL_NAME
 from centralcloud.experiments import session_batches as batches
 from centralcloud.experiments.array_rows import read_arrays
-from centralcloud.experiments.canary import Facts
 from centralcloud.experiments.comparison_folding import (
     FirstOutcomes,
     count_decisions,
@@ -31,12 +35,16 @@ from centralcloud.experiments.comparison_folding import (
 from centralcloud.experiments.comparison_state import OF_CANARY, Comparison, ComparisonStateError, read_comparison
 from centralcloud.experiments.decision_time import to_microseconds, to_time
 from centralcloud.experiments.late_records import LateRecords
+from centralcloud.experiments.recorded_arms import are_possible, splits_of
 from centralcloud.experiments.results import store_results
-from centralcloud.experiments.session_batches import Clock, Decisions, OpenSessions, assemble, outcome_type
-from centralcloud.experiments.stages import canary_plan
-from centralcloud.runtime.arrays import Booleans, np
+from centralcloud.experiments.session_batches import Clock, Decisions, assemble, outcome_type
+from centralcloud.experiments.session_table import SessionTable
+from centralcloud.runtime.arrays import Booleans, Integers, np
+from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.store.swallowed_rows import require_stored
+
+log = get_logger(__name__)
 
 #: Records that one call folds at most, but for a single minute with more. The server ends a transaction that idles for 15 s.
 MOST_RECORDS: Final = 10_000
@@ -57,6 +65,8 @@ class _Progress(NamedTuple):
     retries: int
     late_dropped: int
     state: bytes
+    repeated_until: datetime
+    repeated_id: int
 
 
 _READ_PROGRESS = Query(__package__, "read_progress", row=_Progress)
@@ -67,11 +77,6 @@ _BATCH_END = Query(__package__, "batch_end", row=datetime)
 _READ_DECISIONS = Query(__package__, "read_decisions")
 _READ_FIRST_OUTCOMES = Query(__package__, "read_first_outcomes")
 _NEWEST_RECORD = Query(__package__, "newest_record", row=int)
-_READ_SESSIONS = Query(__package__, "read_sessions")
-_INSERT_SESSIONS = Query(__package__, "insert_sessions", row=int)
-_UPSERT_SESSIONS = Query(__package__, "upsert_sessions")
-_DELETE_SESSIONS = Query(__package__, "delete_sessions")
-_OLDEST_SESSION: Query[Any] = Query(__package__, "oldest_session", row=datetime)
 _READ_COMPARISONS = Query(__package__, "read_comparisons")
 _UPSERT_COMPARISON = Query(__package__, "upsert_comparison")
 
@@ -102,35 +107,44 @@ def fold(
     experiment: Experiment,
     ingested_until: datetime,
     *,
+    now: datetime | None = None,
     most_records: int = MOST_RECORDS,
 ) -> Folded:
     """Fold what is due of an experiment, at most about `most_records`, in the connection's transaction.
 
     Args:
-        ingested_until: events that were sent before are ingested, by the server's clock; see `progress.ingested_until`.
+        ingested_until: events that were sent before are ingested, by the server's clock; see `watermark.Beat`.
+        now: by the same clock. A watermark that is later is from before the clock was set back: folding goes on from now.
 
     Raises:
         ComparisonStateError: the stored evidence cannot be read.
     """
-    return _Fold(connection, experiment).run(ingested_until, most_records)
+    return _Fold(connection, experiment, now).run(ingested_until, most_records)
 
 
 class _Fold:
     """One fold of one experiment."""
 
-    def __init__(self, connection: psycopg.Connection[Any], experiment: Experiment) -> None:
+    def __init__(self, connection: psycopg.Connection[Any], experiment: Experiment, now: datetime | None) -> None:
         self._connection = connection
         self._experiment = experiment
         plan = experiment.plan
         self._minute = max(_LEAST_MINUTE, round(plan.minute_seconds * _MICROSECONDS))
         self._idle = round(plan.idle_seconds * _MICROSECONDS)
         self._within = timedelta(seconds=plan.outcome_within_seconds)
-        self._plan = canary_plan(plan)
-        self._progress = self._begin()
+        self._plan = canary_plan(experiment)
+        self._sessions = SessionTable(connection, experiment.id)
+        self._splits = splits_of(experiment)
+        self._progress = self._set_back(self._begin(), now)
         self._late = LateRecords.read(self._progress.state)
         self._states: dict[int, bytes] = {}
         self._comparisons = self._read_comparisons()
-        self._names = {"control": CONTROL_NAME, "treatments": [each.name for each in experiment.treatments]}
+        self._names = {
+            "experiment": experiment.id,
+            "salt": experiment.salt,
+            "control": CONTROL_NAME,
+            "treatments": [each.name for each in experiment.treatments],
+        }
 
     def run(self, ingested_until: datetime, most_records: int) -> Folded:
         progress, stage = self._progress, self._experiment.stage
@@ -156,6 +170,8 @@ class _Fold:
                 "retries": progress.retries if is_before_retry else stage.retries,
                 "late_dropped": dropped,
                 "state": self._late.to_bytes(),
+                "repeated_until": progress.repeated_until,
+                "repeated_id": progress.repeated_id,
             },
         )
         require_stored("experiment_progress", written=1, stored=stored)
@@ -193,6 +209,26 @@ class _Fold:
             found = _READ_PROGRESS.one(self._connection, key)
         return found
 
+    def _set_back(self, progress: _Progress, now: datetime | None) -> _Progress:
+        """Set the watermark back with the server's clock, so that folding does not wait until the clock is there again.
+
+        The records of that time that are known by now are folded, or came too late: only newer ones count.
+        """
+        if now is None or progress.folded_until <= now:
+            return progress
+        newest = _NEWEST_RECORD.maybe(self._connection) or 0
+        until = max(progress.folded_until, progress.repeated_until)
+        minute = to_microseconds(max(now - self._within, self._experiment.stage.began)) // self._minute
+        log.warning("experiment_clock_set_back", experiment=self._experiment.id, folded_until=until.isoformat())
+        return progress._replace(folded_until=to_time(minute * self._minute), repeated_until=until, repeated_id=newest)
+
+    def _are_possible(self, found: dict[str, Any]) -> Booleans:
+        """Return which records have an arm and a share that their sessions can have."""
+        share = np.where(found["share"] < 0, np.nan, found["share"])
+        return are_possible(
+            self._splits, found["draw"], found["named"] > 0, found["arm"], share, len(self._experiment.treatments)
+        )
+
     def _read_comparisons(self) -> list[Comparison]:
         treatments = len(self._experiment.treatments)
         rows = _READ_COMPARISONS.all(self._connection, {"experiment_id": self._experiment.id})
@@ -223,14 +259,15 @@ class _Fold:
         stage = self._experiment.stage
         for comparison in self._comparisons:
             if stage.retries != progress.retries:
-                comparison.canary.begin_again(0)
+                comparison.begin_again()
             elif stage.step != progress.step:
-                comparison.canary.begin_step(0, stage.step)
+                comparison.begin_step(stage.step)
 
     def _fold_first_outcomes(self, after_id: int) -> tuple[int, bool]:
         """Fold the first outcomes of sessions that have arrived; return the newest record that was looked at.
 
-        A session that begins without being compared is stored, too: it must not begin again at a later outcome.
+        A session that begins without being compared is stored, too: it must not begin again at a later outcome. One that had
+        ended does not begin again.
 
         A record of a transaction that was committed after that of a greater id may be left out: at most once is enough here.
         """
@@ -241,26 +278,18 @@ class _Fold:
         found = read_arrays(
             self._connection,
             _READ_FIRST_OUTCOMES,
-            {"experiment": self._experiment.id, "after_id": after_id, "until_id": until_id, **self._names},
+            {"after_id": after_id, "until_id": until_id, **self._names},
         )
-        order = np.argsort(found["id"], kind="stable")
+        possible = np.flatnonzero(self._are_possible(found))
+        order = possible[np.argsort(found["id"][possible], kind="stable")]
         found = {name: values[order] for name, values in found.items()}
         is_first = np.zeros(len(order), dtype=bool)
         is_first[np.unique(found["key"], return_index=True)[1]] = True
         is_first &= found["arm"] >= batches.CONTROL
         sessions = np.flatnonzero(is_first & (found["alone"] == 0))
         if len(sessions):
-            new = _INSERT_SESSIONS.all(
-                self._connection,
-                {
-                    "experiment_id": self._experiment.id,
-                    "keys": found["key"][sessions].tolist(),
-                    "at": found["at"][sessions].tolist(),
-                    "share": found["share"][sessions].tolist(),
-                    "arm": found["arm"][sessions].tolist(),
-                },
-            )
-            is_first[sessions] = np.isin(found["key"][sessions], np.array(new, dtype=np.int64))
+            begun = (found[name][sessions] for name in ("key", "at", "share", "arm"))
+            is_first[sessions] = self._sessions.begin(*begun)
         chosen = np.flatnonzero(is_first & (found["share"] > 0))
         firsts = FirstOutcomes(
             found["arm"][chosen],
@@ -293,31 +322,35 @@ class _Fold:
 
     def _fold_minutes(self, since: int, until: int) -> int:
         clock = Clock(self._minute, self._idle, until * self._minute)
-        decisions, marks = self._read_decisions(since, until)
+        decisions, mismatched, marks = self._read_decisions(since, until)
         keys = np.unique(decisions.key[~decisions.alone])
-        known = self._read_sessions(keys.tolist(), clock)
+        known = self._sessions.read(keys.tolist(), clock)
         assembled = assemble(decisions, known, clock)
         for number, comparison in enumerate(self._comparisons):
-            count_decisions(comparison, number, decisions, assembled.begun, marks)
+            count_decisions(comparison, number, decisions, assembled, mismatched, marks)
             judge_minutes(comparison, number, decisions, since, clock)
             alpha = self._experiment.plan.alpha / len(self._comparisons)
             fold_sessions(comparison, number, assembled.folded, self._experiment.plan, since, clock, alpha=alpha)
-        self._store_sessions(assembled)
+        self._sessions.store(assembled.changed)
         return len(decisions.key)
 
-    def _read_decisions(self, since: int, until: int) -> tuple[Decisions, dict[str, Booleans]]:
+    def _read_decisions(self, since: int, until: int) -> tuple[Decisions, Integers, dict[str, Booleans]]:
+        """Return the decisions of a span of minutes, the arms of those that are left out, and what else is counted."""
         found = read_arrays(
             self._connection,
             _READ_DECISIONS,
             {
-                "experiment": self._experiment.id,
                 "since": to_time(since * self._minute),
                 "until": to_time(until * self._minute),
                 "within": self._within,
+                "repeated_until": self._progress.repeated_until,
+                "repeated_id": self._progress.repeated_id,
                 **self._names,
             },
         )
-        order = np.lexsort([found["id"], found["at"]])
+        possible = self._are_possible(found)
+        mismatched, places = found["arm"][~possible], np.flatnonzero(possible)
+        order = places[np.lexsort([found["id"][places], found["at"][places]])]
         found = {name: values[order] for name, values in found.items()}
         facts, reward = found["facts"], found["reward"]
         arrived, own_blameless, won = (facts & 1) > 0, (facts & 2) > 0, (facts & 8) > 0
@@ -338,56 +371,8 @@ class _Fold:
         )
         share = np.where(found["share"] < 0, np.nan, found["share"])
         decisions = Decisions(found["key"], found["at"], found["alone"] > 0, found["arm"], share, outcomes)
-        return decisions, {"aborts": (facts & 4) > 0, "feedback_cut": (facts & 64) > 0}
-
-    def _read_sessions(self, keys: list[int], clock: Clock) -> OpenSessions:
-        values = {
-            "experiment_id": self._experiment.id,
-            "keys": keys,
-            "idle_since": to_time(clock.until - clock.idle),
-        }
-        found = read_arrays(self._connection, _READ_SESSIONS, values)
-        # The outcomes are in the order of the rows.
-        outcomes = np.frombuffer(found.pop("outcomes"), dtype=outcome_type())
-        counts = found["bytes"] // batches.OUTCOME_BYTES
-        order = np.argsort(found["key"], kind="stable")
-        place = np.repeat(np.argsort(order), counts)
-        by_key = np.argsort(place, kind="stable")
-        share = np.where(found["share"] < 0, np.nan, found["share"])
-        return OpenSessions(
-            found["key"][order],
-            found["first_at"][order],
-            found["last_at"][order],
-            found["arm"][order],
-            share[order],
-            found["is_folded"][order] > 0,
-            counts[order],
-            outcomes[by_key],
-        )
-
-    def _store_sessions(self, assembled: batches.Assembled) -> None:
-        key, stays = {"experiment_id": self._experiment.id}, assembled.open
-        if len(assembled.ended):
-            _DELETE_SESSIONS.run(self._connection, {**key, "keys": assembled.ended.tolist()})
-        if not len(stays.key):
-            return
-        ends = np.cumsum(stays.counts) * batches.OUTCOME_BYTES
-        outcomes = stays.outcomes.tobytes()
-        starts = (ends - stays.counts * batches.OUTCOME_BYTES).tolist()
-        stored = _UPSERT_SESSIONS.run(
-            self._connection,
-            {
-                **key,
-                "keys": stays.key.tolist(),
-                "first_at": stays.first_at.tolist(),
-                "last_at": stays.last_at.tolist(),
-                "share": np.where(batches.are_compared(stays.arm, stays.share), stays.share, -1.0).tolist(),
-                "arm": np.maximum(stays.arm, batches.CONTROL).tolist(),
-                "is_folded": stays.is_folded.tolist(),
-                "outcomes": [outcomes[start:end] for start, end in zip(starts, ends.tolist(), strict=True)],
-            },
-        )
-        require_stored("experiment_sessions", written=len(stays.key), stored=stored)
+        marks = {"aborts": (facts & 4) > 0, "feedback_cut": (facts & 64) > 0, "awaited": (facts & 128) > 0}
+        return decisions, mismatched, marks
 
     def _oldest_session(self, until: int) -> datetime | None:
         """Return when the oldest open session began; None: none is open.
@@ -395,10 +380,7 @@ class _Fold:
         One that goes on for longer than its 20 outcomes can take is not waited for: the share of its first decision has had
         its outcomes. A name that a program uses for ever would otherwise stop the ramp.
         """
-        began = to_time(until * self._minute - (batches.MOST_OUTCOMES + 1) * self._idle)
-        values = {"experiment_id": self._experiment.id, "began": began}
-        oldest: datetime | None = _OLDEST_SESSION.one(self._connection, values)
-        return oldest
+        return self._sessions.oldest(until * self._minute - (batches.MOST_OUTCOMES + 1) * self._idle)
 
     def _count_late(self, since: int, until: int) -> int:
         return (
@@ -409,11 +391,16 @@ class _Fold:
 
 
 def _facts(comparison: Comparison) -> Facts:
-    """Return the facts of a canary. Time and cost are compared once an outcome has them; models that are free are not."""
+    """Return the facts of a canary. Time and cost are compared once an outcome has them; models that are free are not.
+
+    Feedback is compared where requests of both arms wait for it.
+    """
     (facts,) = comparison.canary.facts()
+    waits = min(comparison.count("awaited")) > 0
     seen = [comparison.canary.rollback.totals[row, 0] > 0 for row in range(1, OF_CANARY)]
     return facts._replace(
         within_time=facts.within_time if seen[0] else None,
         within_cost=facts.within_cost if seen[1] else None,
         wins=(facts.wins[0], *(win for win, is_seen in zip(facts.wins[1:], seen, strict=True) if is_seen)),
+        less_feedback=comparison.arrival.log_fewer() if waits else 0.0,
     )

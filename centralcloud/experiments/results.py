@@ -8,8 +8,8 @@ from typing import Any, Final, NamedTuple
 import psycopg
 from psycopg.types.json import Jsonb
 
+from centralcloud.contracts.canary import Facts
 from centralcloud.contracts.fleet_configuration import Experiment
-from centralcloud.experiments.canary import Facts
 from centralcloud.experiments.comparison_state import COMPARISON, COUNTED, METRICS, TIME_CLASS_GROWTH, Comparison
 from centralcloud.experiments.e_process import log_mean_exp
 from centralcloud.experiments.interval import intersect, interval
@@ -28,10 +28,9 @@ class ComparisonResult(NamedTuple):
         facts: of a metric `interval` and `possible` (the interval now, and the intersection of all so far: low and high; -1
             and 1 are not known yet), `alpha`, `log_above` and `log_below` (logs of the evidence that treatment is higher,
             and lower), and, by arm, `outcomes`, `sum` and `mean`; time and cost are divided by their cap.
-            Those of `COMPARISON` are, for each arm, its counts (`requests`, `sessions`, `folded_sessions`, `aborts`,
-            `missing`, `feedback_cut`), `requests_per_session`, and `p50_ms` and `p95_ms` of its requests; `sample_ratio`
-            (log of the evidence that sessions are split otherwise), `sample_ratio_alarm`, `bad_minutes` of the newest
-            hours, `late_dropped`, and `evidence`, which the stages follow.
+            Those of `COMPARISON` are, for each arm, its counts (`COUNTED`), `requests_per_session`, and `p50_ms` and
+            `p95_ms` of its requests; `sample_ratio` (log of the evidence that sessions are split otherwise),
+            `sample_ratio_alarm`, `bad_minutes` of the newest hours, `late_dropped`, and `evidence`, which the stages follow.
     """
 
     experiment_id: str

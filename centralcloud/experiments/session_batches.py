@@ -2,6 +2,9 @@
 
 A session is folded at its 20th outcome, or when it has been idle, at the end of that minute of decision time. This follows
 from the decisions alone: the same decisions give the same sessions in the same order, however they are divided into batches.
+
+A session that has ended does not begin again when its name returns: its arm was drawn once, so that what it does later is
+not another draw.
 """
 
 from typing import Final, NamedTuple
@@ -74,7 +77,8 @@ class OpenSessions(NamedTuple):
     """Sessions that may go on, in the order of their keys. Times and arms as in `Decisions`.
 
     Attributes:
-        is_folded: it has had 20 outcomes.
+        is_folded: it has had 20 outcomes, or has ended.
+        has_ended: it was idle once: what its name does later counts nowhere.
         counts: its outcomes that are stored.
         outcomes: those of all sessions, one after the other.
     """
@@ -85,6 +89,7 @@ class OpenSessions(NamedTuple):
     arm: Integers
     share: Floats
     is_folded: Booleans
+    has_ended: Booleans
     counts: Integers
     outcomes: "np.ndarray"
 
@@ -111,15 +116,15 @@ class Assembled(NamedTuple):
 
     Attributes:
         folded: sessions that are complete.
-        open: those that go on, new or changed.
-        ended: keys of open sessions that are over.
+        changed: sessions to remember: those that go on, and those that have ended in this batch.
         begun: (decisions) whether it is the first one of a compared session.
+        returned: (decisions) whether its session had ended before.
     """
 
     folded: FoldedSessions
-    open: OpenSessions
-    ended: Integers
+    changed: OpenSessions
     begun: Booleans
+    returned: Booleans
 
 
 def outcome_type() -> "np.dtype":
@@ -135,30 +140,29 @@ def assemble(decisions: Decisions, known: OpenSessions, clock: Clock) -> Assembl
 
     Args:
         decisions: of the batch, by time.
-        known: at least the open sessions of these decisions, and those that are idle by the end of the batch.
+        known: at least the sessions of these decisions, and the open ones that are idle by the end of the batch.
         clock: of the plan.
     """
     parts = _stretches(decisions, known, clock.idle)
     ends = _ends(parts, clock)
     goes_on = np.zeros(len(known.key), dtype=bool)
     goes_on[parts.old[parts.goes_on]] = True
-    known_over = ~goes_on & (_minute_of_end(known.last_at + clock.idle, clock.minute) < clock.minutes)
+    is_idle = _minute_of_end(known.last_at + clock.idle, clock.minute) < clock.minutes
+    known_over = ~goes_on & ~known.has_ended & is_idle
     # A session without an outcome is known from the prompt guard alone: its decision came after its time was folded.
     known_folds = known_over & ~known.is_folded & are_compared(known.arm, known.share) & (known.counts > 0)
     begun = decisions.alone & are_compared(decisions.arm, decisions.share)
     begun[parts.rows[ends.begins]] = True
-    return Assembled(
-        _folded(parts, ends, known_folds, clock),
-        _open(parts, ends),
-        np.concatenate([known.key[known_over], known.key[parts.old[parts.goes_on & ends.is_over]]]),
-        begun,
-    )
+    returned = np.zeros(len(decisions.key), dtype=bool)
+    returned[parts.returned] = True
+    return Assembled(_folded(parts, ends, known_folds, clock), _changed(parts, ends, known_over), begun, returned)
 
 
 class _Stretches(NamedTuple):
     """Stretches of decisions, each of one session without a gap of the idle time; there are N of them.
 
     Attributes:
+        returned: decisions of sessions that had ended: they are in no stretch.
         rows: the decisions of all of them, by session and time.
         number: of the stretch of each row.
         heads: (N,) the first rows.
@@ -168,6 +172,7 @@ class _Stretches(NamedTuple):
 
     decisions: Decisions
     known: OpenSessions
+    returned: Integers
     rows: Integers
     number: Integers
     heads: Integers
@@ -214,11 +219,18 @@ def _stretches(decisions: Decisions, known: OpenSessions, idle: int) -> _Stretch
     is_first = np.concatenate([[True], key[1:] != key[:-1]])[: len(key)]
     place = np.minimum(np.searchsorted(known.key, key), max(len(known.key) - 1, 0))
     before = np.where(is_first, np.iinfo(np.int64).min // 2, np.concatenate([[0], at[:-1]])[: len(at)])
+    is_known = has_ended = np.zeros(len(key), dtype=bool)
     if len(known.key):
-        before = np.where(known.key[place] == key, np.maximum(before, known.last_at[place]), before)
-    begins = at - before >= idle
-    heads = np.flatnonzero(begins | is_first)
-    return _Stretches(decisions, known, rows, np.cumsum(begins | is_first) - 1, heads, ~begins[heads], place[heads])
+        is_known = known.key[place] == key
+        has_ended = is_known & known.has_ended[place]
+        before = np.where(is_known, np.maximum(before, known.last_at[place]), before)
+    begins = (at - before >= idle) | (is_first & has_ended)
+    starts = begins | is_first
+    # After its first stretch a session has ended.
+    is_return = (begins & (is_known | ~is_first))[starts][np.cumsum(starts) - 1]
+    starts, begins, place = starts[~is_return], begins[~is_return], place[~is_return]
+    heads, number = np.flatnonzero(starts), np.cumsum(starts) - 1
+    return _Stretches(decisions, known, rows[is_return], rows[~is_return], number, heads, ~begins[heads], place[heads])
 
 
 def _ends(parts: _Stretches, clock: Clock) -> _Ends:
@@ -307,23 +319,26 @@ def _folded(parts: _Stretches, ends: _Ends, known_folds: Booleans, clock: Clock)
     )
 
 
-def _open(parts: _Stretches, ends: _Ends) -> OpenSessions:
-    """Return the sessions that go on, with their outcomes until they are folded."""
+def _changed(parts: _Stretches, ends: _Ends, known_over: Booleans) -> OpenSessions:
+    """Return the sessions to remember: those of stretches, with outcomes until they are folded, and those that ended."""
     decisions, known, stretch_of = parts.decisions, parts.known, _stretch_of_stored(parts)
     collects = ends.collects & ~ends.is_over
     stored = np.flatnonzero((stretch_of >= 0) & _taken(collects, stretch_of))
     fresh = np.flatnonzero(ends.kept & collects[parts.number])
-    place, stays = _places(~ends.is_over), np.flatnonzero(~ends.is_over)
-    of = np.concatenate([place[stretch_of[stored]], place[parts.number[fresh]]])
+    of = np.concatenate([stretch_of[stored], parts.number[fresh]])
     outcomes = np.concatenate([known.outcomes[stored], decisions.outcomes[parts.rows[fresh]]])
+    old, size = np.flatnonzero(known_over), len(parts.heads)
+    ended = np.concatenate([ends.is_over, np.ones(len(old), dtype=bool)])
+    share = np.concatenate([ends.share, known.share[old]])
     return OpenSessions(
-        decisions.key[parts.rows[parts.heads[stays]]],
-        ends.first_at[stays],
-        ends.last_at[stays],
-        ends.arm[stays],
-        ends.share[stays],
-        ends.is_folded[stays],
-        np.bincount(of, minlength=len(stays)).astype(np.int64),
+        np.concatenate([decisions.key[parts.rows[parts.heads]], known.key[old]]),
+        np.concatenate([ends.first_at, known.first_at[old]]),
+        np.concatenate([ends.last_at, known.last_at[old]]),
+        np.where(ended, CONTROL, np.concatenate([ends.arm, known.arm[old]])),
+        np.where(ended, np.nan, share),
+        np.concatenate([ends.is_folded, known.is_folded[old]]) | ended,
+        ended,
+        np.bincount(of, minlength=size + len(old)).astype(np.int64),
         outcomes[np.argsort(of, kind="stable")],
     )
 

@@ -32,7 +32,7 @@ ORDER: Final = ("success", "request_success", "latency", "cost", "slo", "arrived
 _LESS_IS_BETTER: Final = frozenset({"latency", "cost", "slo"})
 #: These are compared as ratios.
 RATIOS: Final = frozenset({"latency", "cost"})
-#: Guards that may roll a canary back, each with the same probability of an error.
+#: Guards that may roll a canary back, each with the same probability of an error; one more where success is feedback.
 _GUARDS: Final = 4
 #: An end of an interval that is not known yet.
 _UNKNOWN: Final = 1.0
@@ -174,13 +174,15 @@ def rollback_sentence(experiment: Experiment, treatment: int, facts: Facts, at: 
         return None
     expected = 1 - float(facts["success"]["control"]["mean"])
     name = experiment.treatments[treatment].name
-    alpha = min(1.0, _GUARDS * experiment.plan.rollback_alpha)
+    comparison = facts.get(COMPARISON, {})
+    waits = all(comparison.get(arm, {}).get("awaited") for arm in ("control", "treatment"))
+    alpha = min(1.0, (_GUARDS + waits) * experiment.plan.rollback_alpha)
     return about_rollback(at, name, CONTROL, experiment.stage.reason, alpha, price.outcomes, price.failures, expected)
 
 
 def _hint(experiment: Experiment, success: Mapping[str, Any], facts: Facts, at: datetime) -> str | None:
     """Return when a difference of the margin most likely shows, at the largest share of the plan."""
-    if experiment.stage.status != "running":
+    if experiment.stage.status != "running" or experiment.is_held:
         return None
     control, treated = (int(success[arm]["outcomes"]) for arm in ("control", "treatment"))
     mean = success["control"]["mean"]

@@ -19,6 +19,7 @@ EXPERIMENT_UNDECIDED: Final = "experiment_undecided"
 EXPERIMENT_FOLDING_BEHIND: Final = "experiment_folding_behind"
 EXPERIMENT_OUTCOMES_LATE: Final = "experiment_outcomes_late"
 EXPERIMENT_ARRIVAL_DIFFERS: Final = "experiment_arrival_differs"
+EXPERIMENT_MISMATCHED: Final = "experiment_mismatched"
 #: The kinds of findings that these rules make.
 EXPERIMENT_FINDING_KINDS: Final = (
     EXPERIMENT_SAMPLE_RATIO,
@@ -28,6 +29,7 @@ EXPERIMENT_FINDING_KINDS: Final = (
     EXPERIMENT_FOLDING_BEHIND,
     EXPERIMENT_OUTCOMES_LATE,
     EXPERIMENT_ARRIVAL_DIFFERS,
+    EXPERIMENT_MISMATCHED,
 )
 
 #: The end of an experiment is a finding for so long, unless it is removed before. A promotion that
@@ -38,6 +40,8 @@ BEHIND_SECONDS: Final = 900.0
 #: Largest share of records that may come too late to count, and the fewest late ones that are a finding.
 _LATE_SHARE: Final = 0.03
 _FEWEST_LATE: Final = 20
+#: Fewest requests in an arm that their session cannot have that are a finding: no gateway makes any.
+_FEWEST_MISMATCHED: Final = 5
 
 
 def detect_experiment_findings(states: Iterable[ExperimentState]) -> Iterator[Finding]:
@@ -47,6 +51,7 @@ def detect_experiment_findings(states: Iterable[ExperimentState]) -> Iterator[Fi
             yield from _folding_behind(state)
             yield from _late_outcomes(state)
             yield from _arrival(state)
+            yield from _mismatched(state)
         else:
             yield from _end(state)
 
@@ -67,7 +72,7 @@ def _end(state: ExperimentState) -> Iterator[Finding]:
             f"was rolled back {_when(state)}: {stage.reason}; every session is served by {CONTROL}. "
             f"`{_command(state, 'show')}` has the evidence",
         )
-    elif stage.status == "inconclusive":
+    elif stage.status == "undecided":
         plan, outcomes = state.experiment.plan, round(sum(state.outcomes().values()))
         yield _finding(
             EXPERIMENT_UNDECIDED,
@@ -149,12 +154,30 @@ def _arrival(state: ExperimentState) -> Iterator[Finding]:
         )
 
 
+def _mismatched(state: ExperimentState) -> Iterator[Finding]:
+    if (count := _count_of(state, "mismatched")) < _FEWEST_MISMATCHED:
+        return
+    yield _finding(
+        EXPERIMENT_MISMATCHED,
+        state,
+        f"had {counted(round(count), 'request')} in an arm, or at a share, that their session cannot have: expected that of "
+        "the session's hash, at a step of the plan. They are left out. Look for a program that publishes events of its own, "
+        "or a gateway whose configuration is not the fleet's",
+        requests=round(count),
+    )
+
+
 def _requests(state: ExperimentState) -> float:
-    """The requests that were folded; control's, which are the same in each comparison, once."""
+    """The requests that were folded."""
+    return _count_of(state, "requests")
+
+
+def _count_of(state: ExperimentState, name: str) -> float:
+    """A count over all arms; that of control, which is the same in each comparison, once."""
     pairs = [
         counts
         for number in range(len(state.experiment.treatments))
-        if (counts := state.by_arm(number, COMPARISON, "requests")) is not None
+        if (counts := state.by_arm(number, COMPARISON, name)) is not None
     ]
     return max((control for control, _ in pairs), default=0.0) + sum(treated for _, treated in pairs)
 

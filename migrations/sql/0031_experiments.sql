@@ -11,6 +11,8 @@ CREATE TABLE experiment_progress (
     retries        integer NOT NULL,
     late_dropped   bigint NOT NULL DEFAULT 0,
     state          bytea NOT NULL CHECK (octet_length(state) BETWEEN 1 AND 65536),
+    repeated_until timestamptz NOT NULL DEFAULT 'epoch',
+    repeated_id    bigint NOT NULL DEFAULT 0,
     updated_at     timestamptz NOT NULL DEFAULT now()
 );
 ALTER TABLE experiment_progress ALTER COLUMN state SET STORAGE EXTERNAL;
@@ -21,6 +23,9 @@ COMMENT ON COLUMN experiment_progress.prompted_id IS 'the id of the newest recor
 COMMENT ON COLUMN experiment_progress.step IS 'the step of the stage that was folded last: another one begins the evidence for a roll back anew';
 COMMENT ON COLUMN experiment_progress.retries IS 'the retries of that stage';
 COMMENT ON COLUMN experiment_progress.late_dropped IS 'records that came after their time was folded, so that they count nowhere; counted until a day later';
+COMMENT ON COLUMN experiment_progress.repeated_until IS 'the watermark from before the server''s clock was set back: of the decisions before it, only records after repeated_id are folded';
+COMMENT ON COLUMN experiment_progress.repeated_id IS 'the id of the newest record at that time';
+COMMENT ON COLUMN experiment_progress.updated_at IS 'when it was last folded, also where there was nothing new';
 COMMENT ON COLUMN experiment_progress.state IS 'a byte for the format, and how many records each of the newest minutes had';
 
 CREATE TABLE experiment_comparisons (
@@ -36,7 +41,7 @@ COMMENT ON TABLE experiment_comparisons IS 'the evidence about one treatment aga
 COMMENT ON COLUMN experiment_comparisons.treatment IS 'its number in the experiment, from 0';
 COMMENT ON COLUMN experiment_comparisons.state IS 'a byte for the format, and the numbers; experiment_results has them in a readable form';
 
--- Rows change often, and no index has what changes in them.
+-- Rows change often while a session is open, and no index has what changes in them. One that has ended stays, small.
 CREATE TABLE experiment_sessions (
     experiment_id  text NOT NULL REFERENCES experiment_progress ON DELETE CASCADE,
     session_key    bigint NOT NULL,
@@ -45,16 +50,19 @@ CREATE TABLE experiment_sessions (
     share          double precision CHECK (share > 0 AND share < 1),
     treatment      smallint CHECK (treatment >= 0),
     is_folded      boolean NOT NULL DEFAULT false,
+    has_ended      boolean NOT NULL DEFAULT false,
     outcomes       bytea NOT NULL,
     PRIMARY KEY (experiment_id, session_key)
 ) WITH (fillfactor = 70);
 ALTER TABLE experiment_sessions ALTER COLUMN outcomes SET STORAGE MAIN;
-COMMENT ON TABLE experiment_sessions IS 'a session of an experiment that may still go on: its arm, and its outcomes until it is folded';
+CREATE INDEX idx_experiment_sessions_open ON experiment_sessions (experiment_id, first_at) WHERE NOT has_ended;
+COMMENT ON TABLE experiment_sessions IS 'a session of an experiment that is open: its arm, and its outcomes until it is folded; and the key of each that has ended, until the experiment does';
 COMMENT ON COLUMN experiment_sessions.session_key IS '64 bits of a hash of the session';
 COMMENT ON COLUMN experiment_sessions.first_at IS 'its first decision, which fixes arm and share';
 COMMENT ON COLUMN experiment_sessions.share IS 'the probability of treatment among the two arms at its first decision; null: it is not compared, as it began while the experiment was paused, or between two shares';
 COMMENT ON COLUMN experiment_sessions.treatment IS 'the number of the treatment; null: control';
-COMMENT ON COLUMN experiment_sessions.is_folded IS 'it had 20 outcomes: later ones are left out';
+COMMENT ON COLUMN experiment_sessions.is_folded IS 'it had 20 outcomes, or has ended: later ones are left out';
+COMMENT ON COLUMN experiment_sessions.has_ended IS 'it was idle once: what its name does later counts nowhere, as its arm was drawn once';
 
 CREATE TABLE experiment_results (
     experiment_id  text NOT NULL REFERENCES experiment_progress ON DELETE CASCADE,

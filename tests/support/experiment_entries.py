@@ -4,7 +4,8 @@ from typing import Any
 
 from centralcloud.contracts.fleet_configuration import Experiment, parse_experiment
 
-SINCE = "2026-11-20T12:00:00Z"
+#: In the future: whenever a test runs, no daemon has left the experiment alone since then.
+SINCE = "2126-11-20T12:00:00Z"
 
 
 def an_experiment(*treatments: dict[str, Any], share: float = 0.5, **fields: Any) -> dict[str, Any]:

@@ -90,6 +90,12 @@ def _cost(price: Price, name: str) -> Iterator[str]:
 def _caveats(comparison: Mapping[str, Any], name: str) -> Iterator[str]:
     if comparison.get("sample_ratio_alarm"):
         yield "The sessions are not split as planned: nothing here can be trusted."
+    for name_of, words in (
+        ("returned", "of sessions that had ended before are left out: a session name counts once."),
+        ("mismatched", "are left out: their session cannot have the arm or the share that they claim."),
+    ):
+        if count := sum(_count(comparison, arm, name_of) for arm in _ARMS):
+            yield f"{counted(count, 'request')} {words}"
     late, bad = int(comparison.get("late_dropped") or 0), int(comparison.get("bad_minutes") or 0)
     if late:
         yield f"{counted(late, 'event')} came after {'its' if late == 1 else 'their'} time was counted, and count nowhere."

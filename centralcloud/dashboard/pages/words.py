@@ -88,6 +88,10 @@ _FINDINGS: Final[dict[str, _Finding]] = {
     ),
     "experiment_outcomes_late": _Finding("Experiment's outcomes late", _ARRIVAL),
     "experiment_arrival_differs": _Finding("Arms report differently", _ARRIVAL),
+    "experiment_mismatched": _Finding(
+        "Events in a wrong arm",
+        Guide(f"{_EXPERIMENTS}#events-in-an-arm-that-is-not-theirs", "Events in an arm that is not theirs"),
+    ),
     "task_degraded": _Finding(
         "Background task fails", Guide(f"{_RELIABILITY}#a-task-that-fails-alone", "A task that fails alone")
     ),

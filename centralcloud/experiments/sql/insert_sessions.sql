@@ -1,4 +1,5 @@
--- Stores sessions that begin with a decision, and returns the keys of those that are new. Served by the primary key.
+-- Stores sessions that begin with a decision, and returns the keys of those that are new: not open, and not ended earlier. Served by
+-- the primary key.
 INSERT INTO public.experiment_sessions (experiment_id, session_key, first_at, last_at, share, treatment, outcomes)
 SELECT
     %(experiment_id)s, key, 'epoch'::timestamptz + at * interval '1 microsecond',

@@ -8,12 +8,15 @@ SELECT
     array_agg(key) AS key,
     array_agg(arm) AS arm,
     array_agg(share) AS share,
+    array_agg(coalesce(draw, 0)) AS draw,
+    array_agg(CASE WHEN draw IS NULL THEN 0 ELSE 1 END::bigint) AS named,
     array_agg(CASE complexity WHEN 'simple' THEN 0 WHEN 'medium' THEN 1 ELSE 2 END::bigint) AS stratum,
     array_agg(
         CASE WHEN own_won OR own_lost THEN 1 ELSE 0 END + CASE WHEN own_blameless THEN 2 ELSE 0 END
         + CASE WHEN own_aborted THEN 4 ELSE 0 END + CASE WHEN own_won THEN 8 ELSE 0 END
         + CASE WHEN won THEN 16 ELSE 0 END + CASE WHEN blameless THEN 32 ELSE 0 END
-        + CASE WHEN feedback_until > timestamp + %(within)s::interval THEN 64 ELSE 0 END::bigint
+        + CASE WHEN feedback_until > timestamp + %(within)s::interval THEN 64 ELSE 0 END
+        + CASE WHEN feedback_until IS NOT NULL THEN 128 ELSE 0 END::bigint
     ) AS facts,
     array_agg(coalesce(reward, -1)) AS reward,
     array_agg(coalesce(ms, -1)::double precision) AS ms,
@@ -24,6 +27,10 @@ FROM (
         hashtextextended(
             coalesce(d.session, d.request_id::text, d.instance_id || ' ' || coalesce(d.decision_id, d.id::text)), 0
         ) AS key,
+        -- The first 64 bits of the hash by which the session's arm is drawn (contracts/experiment_arms.py); null without a name.
+        ('x' || encode(substring(sha256(convert_to(
+            %(experiment)s || E'\n' || %(salt)s || E'\n' || coalesce(d.session, d.request_id::text), 'UTF8'
+        )) FOR 8), 'hex'))::bit(64)::bigint AS draw,
         CASE WHEN d.arm = %(control)s THEN -1 ELSE coalesce(array_position(%(treatments)s::text[], d.arm::text) - 1, -2) END::bigint AS arm,
         CASE WHEN d.arm_share > 0 AND d.arm_share < 1 THEN d.arm_share ELSE -1 END AS share,
         d.extra->>'not_made' IS NULL AND coalesce(of_request.own_won, d.outcome = 'success') AS own_won,
@@ -64,6 +71,7 @@ FROM (
         ) AS r
     ) AS of_request ON d.request_id IS NOT NULL
     WHERE d.experiment = %(experiment)s AND d.timestamp >= %(since)s AND d.timestamp < %(until)s
+        AND (d.timestamp >= %(repeated_until)s OR d.id > %(repeated_id)s)
         AND coalesce(d.attempt, 1) = 1
         -- Without a request, the outcome of a decision is not found: it stands for itself. An outcome with a decision does not.
         AND CASE WHEN d.outcome = 'routed' THEN d.request_id IS NOT NULL ELSE NOT coalesce(of_request.own_routed, false) END

@@ -8,6 +8,8 @@ SELECT
     array_agg(key) AS key,
     array_agg(arm) AS arm,
     array_agg(share) AS share,
+    array_agg(coalesce(draw, 0)) AS draw,
+    array_agg(CASE WHEN draw IS NULL THEN 0 ELSE 1 END::bigint) AS named,
     array_agg(CASE complexity WHEN 'simple' THEN 0 WHEN 'medium' THEN 1 ELSE 2 END::bigint) AS stratum,
     array_agg(CASE WHEN won THEN 1 ELSE 0 END::bigint) AS won
 FROM (
@@ -17,6 +19,10 @@ FROM (
         hashtextextended(
             coalesce(d.session, d.request_id::text, d.instance_id || ' ' || coalesce(d.decision_id, d.id::text)), 0
         ) AS key,
+        -- The first 64 bits of the hash by which the session's arm is drawn (contracts/experiment_arms.py); null without a name.
+        ('x' || encode(substring(sha256(convert_to(
+            %(experiment)s || E'\n' || %(salt)s || E'\n' || coalesce(d.session, d.request_id::text), 'UTF8'
+        )) FOR 8), 'hex'))::bit(64)::bigint AS draw,
         CASE WHEN d.arm = %(control)s THEN -1 ELSE coalesce(array_position(%(treatments)s::text[], d.arm::text) - 1, -2) END::bigint AS arm,
         d.extra->>'not_made' IS NULL AND (
             coalesce(own.won, d.outcome = 'success') OR d.feedback_until IS NOT NULL AND NOT coalesce(own.lost, false)
@@ -24,12 +30,14 @@ FROM (
     FROM public.routing_records AS d
     LEFT JOIN LATERAL (
         SELECT
-            bool_or(r.outcome = 'routed') AS routed,
+            bool_or(r.outcome = 'routed' AND r.id <= %(until_id)s) AS routed,
+            -- It came before its decision, and has counted alone.
+            bool_or(r.outcome <> 'routed' AND r.experiment = %(experiment)s AND r.id <= %(after_id)s) AS counted,
             bool_or(r.outcome = 'success') AS won,
             bool_or(r.outcome = 'failure') AS lost,
             bool_or(r.outcome = 'failure' AND coalesce(r.error_kind IN ('caller', 'policy'), false)) AS blameless
         FROM (
-            SELECT r.outcome, r.error_kind, r.instance_id, r.decision_id, r.attempt
+            SELECT r.id, r.experiment, r.outcome, r.error_kind, r.instance_id, r.decision_id, r.attempt
             FROM public.routing_records AS r
             WHERE r.request_id = d.request_id
                 AND r.created_at >= now() - interval '8 days' AND r.created_at < now() + interval '1 day'
@@ -46,7 +54,8 @@ FROM (
             OR NOT coalesce(own.blameless, coalesce(d.error_kind IN ('caller', 'policy'), false))
         )
         AND CASE
-            WHEN d.outcome = 'routed' THEN coalesce(own.won OR own.lost, false) OR d.feedback_until IS NOT NULL
+            WHEN d.outcome = 'routed' THEN
+                (coalesce(own.won OR own.lost, false) OR d.feedback_until IS NOT NULL) AND NOT coalesce(own.counted, false)
             ELSE NOT coalesce(own.routed, false)
         END
 ) AS decision;

@@ -39,6 +39,8 @@ experiment_progress = Table(
     Column("retries", Integer, nullable=False),
     counter("late_dropped"),
     Column("state", LargeBinary, nullable=False),
+    Column("repeated_until", TIMESTAMP, nullable=False, server_default=text("'epoch'")),
+    Column("repeated_id", BigInteger, nullable=False, server_default=text("0")),
     Column("updated_at", TIMESTAMP, nullable=False, server_default=text("now()")),
 )
 
@@ -62,8 +64,15 @@ experiment_sessions = Table(
     Column("share", Double),
     Column("treatment", SmallInteger),
     Column("is_folded", Boolean, nullable=False, server_default=text("false")),
+    Column("has_ended", Boolean, nullable=False, server_default=text("false")),
     Column("outcomes", LargeBinary, nullable=False),
     PrimaryKeyConstraint("experiment_id", "session_key"),
+)
+Index(
+    "idx_experiment_sessions_open",
+    experiment_sessions.c.experiment_id,
+    experiment_sessions.c.first_at,
+    postgresql_where=text("NOT has_ended"),
 )
 
 experiment_results = Table(

@@ -17,8 +17,21 @@ AS $$
             WHERE e.config_version > after_version AND (after_version > 0 OR e.body IS NOT NULL)
         ), '[]'),
         'health_version', state.health_version,
-        -- How long the daemon has not looked after the experiments; null: it never has.
-        'experiments_silent_seconds', (SELECT extract(epoch FROM now() - seen_at) FROM public.experiment_heartbeat),
+        -- How long the daemon has not looked after the experiments, or after one of those that run, whose folds may fail
+        -- while the others go on; null: it never has. Served by the primary keys.
+        'experiments_silent_seconds', (
+            SELECT extract(epoch FROM now() - least(heartbeat.seen_at, (
+                SELECT min(CASE
+                    WHEN progress.began = (e.body -> 'stage' ->> 'began')::timestamptz THEN progress.updated_at
+                    ELSE (e.body -> 'stage' ->> 'began')::timestamptz
+                END)
+                FROM public.configuration_entries AS e
+                LEFT JOIN public.experiment_progress AS progress ON progress.experiment_id = e.id
+                WHERE e.kind = 'experiment' AND e.body -> 'stage' ->> 'status' = 'running'
+            )))
+            FROM public.experiment_heartbeat AS heartbeat
+            WHERE heartbeat.seen_at IS NOT NULL
+        ),
         'health', coalesce((
             SELECT jsonb_agg(
                 jsonb_build_object(
@@ -34,4 +47,4 @@ AS $$
     FROM public.configuration_state AS state
 $$;
 COMMENT ON FUNCTION centralcloud.configuration_since IS
-    'the entries of the configuration that changed after a version, and the health that was reported after one; 0: everything. stamp_after is the stamp of after_version: where it differs from the one that was received with it, read again after 0. experiments_silent_seconds: without a daemon that looks after them';
+    'the entries of the configuration that changed after a version, and the health that was reported after one; 0: everything. stamp_after is the stamp of after_version: where it differs from the one that was received with it, read again after 0. experiments_silent_seconds: since a daemon has looked after each that runs';

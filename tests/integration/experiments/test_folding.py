@@ -8,17 +8,18 @@ from typing import Any
 
 import psycopg
 import pytest
-from support.experiment_events import BEGAN, Asked, an_experiment, events_of
+from support.experiment_events import BEGAN, Asked, an_experiment, events_of, request_id_of
 from support.ingest import ingest
 from support.servers import execute
 from support.waiting import eventually
 
+from centralcloud.contracts.canary import advance, start
+from centralcloud.contracts.experiment_conditions import canary_plan
 from centralcloud.contracts.fleet_configuration import Experiment, ExperimentPlan
 from centralcloud.experiments.comparison_state import COMPARISON, read_comparison
 from centralcloud.experiments.e_process import EProcess, Metric, Sessions
 from centralcloud.experiments.folding import Folded, fold
 from centralcloud.experiments.results import read_results
-from centralcloud.experiments.stages import canary_plan
 from centralcloud.runtime.arrays import np
 from centralcloud.runtime.postgres.database import Database
 
@@ -88,7 +89,7 @@ def some_traffic(count: int = 600, seed: int = 1) -> list[Asked]:
 
 def test_the_same_records_give_the_same_bits_however_they_are_folded(database: Database, database_url: str) -> None:
     ingest(database, database_url, events_of(*some_traffic(300)))
-    experiment = an_experiment()
+    experiment = an_experiment(plan=ExperimentPlan(idle_seconds=1800.0))
     found = []
     for ends, most in (
         ([OVER], 100_000),
@@ -167,7 +168,7 @@ def test_the_golden_values_come_out_of_the_store(database: Database, database_ur
     assert facts["log_below"] == pytest.approx(pure.log_below()[0, 20], abs=1e-9)
     with database.transaction() as connection:
         (state,) = connection.execute("SELECT state FROM experiment_comparisons").fetchone()  # type: ignore[misc]
-    stored = read_comparison(canary_plan(ExperimentPlan()), state)
+    stored = read_comparison(canary_plan(an_experiment()), state)
     assert stored.intervals.above[0] == pytest.approx(pure.above[0], abs=1e-9)
 
 
@@ -238,10 +239,11 @@ def test_a_step_moves_no_folded_session(database: Database, database_url: str) -
         Asked(10, "new", session=1, share=0.1),
         Asked(20, "control", session=2, share=0.1),
         Asked(70, "new", session=1, share=0.5),  # another share: not the one that it was drawn with
-        Asked(80, "new", session=2, share=0.5),  # a gateway has moved it
+        Asked(80, "new", session=2, share=0.5, drawn="control"),  # a gateway has moved it
         Asked(90, "new", session=3, share=0.5),
     ]
-    experiment = an_experiment(share=0.5, before=0.1, since=after(60))
+    plan = ExperimentPlan(steps=(0.1, 0.5), idle_seconds=1800.0)
+    experiment = an_experiment(share=0.5, before=0.1, since=after(60), plan=plan)
     assert fold_until(database, experiment, 0).has_older_sessions, "its watermark is not beyond the step"
     ingest(database, database_url, events_of(*asked))
     fold_until(database, experiment, 60 + 960)
@@ -317,6 +319,7 @@ def test_each_treatment_is_compared_with_control_alone(database: Database, datab
 def test_a_session_that_a_step_has_moved_begins_for_no_guard(database: Database, database_url: str) -> None:
     """It began between two shares: only treatment would have such sessions."""
     moved = [Asked(float(n), session=n, share=None) for n in range(40)]
+    moved = [replace(each, drawn="new") for each in moved]
     moved += [Asked(200.0 + n, "new", session=n, success=False, number=100 + n) for n in range(40)]
     experiment = an_experiment()
     fold_until(database, experiment, 0)
@@ -366,7 +369,11 @@ def test_more_minutes_than_the_counts_of_late_records_have_room_for_are_folded(
 def test_a_session_of_an_arm_that_the_experiment_does_not_have_is_not_one_of_control(
     database: Database, database_url: str
 ) -> None:
-    ingest(database, database_url, events_of(Asked(1, "other", session=1), Asked(100, session=1), Asked(101)))
+    ingest(
+        database,
+        database_url,
+        events_of(Asked(1, "other", session=1, drawn="control"), Asked(100, session=1), Asked(101)),
+    )
     experiment = an_experiment()
     fold_until(database, experiment, 1030, OVER)
     assert outcomes_of(database, "success") == ((1, 1.0), (0, 0.0))
@@ -385,10 +392,157 @@ def test_a_request_that_is_named_again_and_again_is_not_read_as_often(database: 
     """An instance that does so must not keep the guards from what the others do."""
     events = events_of(*(Asked(1 + n / 10, success=None) for n in range(400)))
     for each in events:
-        each["routing_decision"]["request_id"] = "019a7a3e-0000-7000-8000-000000000001"
+        each["routing_decision"]["request_id"] = request_id_of(Asked(1), 1)
     ingest(database, database_url, events)
     read = "SELECT sum(idx_tup_fetch) FROM pg_stat_xact_all_tables WHERE relname LIKE 'routing_records%'"
     with database.transaction() as connection:
         assert fold(connection, an_experiment(), after(OVER)).decisions == 400
         (rows,) = connection.execute(read).fetchone()  # type: ignore[misc]
     assert rows < 2.5 * 400 * 100
+
+
+def test_a_name_that_returns_after_its_session_has_ended_counts_once(database: Database, database_url: str) -> None:
+    """Neither the fold nor the prompt guard draws it again, and it is not in the test of the split."""
+    arms = {n: ("control", "new")[n % 2] for n in range(10)}
+    visits = [Asked(4000.0 * visit + n, arms[n], session=n) for visit in range(3) for n in range(10)]
+    experiment = an_experiment()
+    fold_until(database, experiment, 0)
+    ingest(database, database_url, events_of(*visits[:10]))
+    first = fold_until(database, experiment, 3900).facts[0]
+    assert (first.outcomes, result_of(database, COMPARISON)["treatment"]["folded_sessions"]) == (10.0, 5)
+    split = result_of(database, COMPARISON)["sample_ratio"]
+    ingest(database, database_url, events_of(*(replace(each, number=50 + n) for n, each in enumerate(visits[10:]))))
+    last = fold_until(database, experiment, 6000, OVER).facts[0]
+    assert last == first
+    facts = result_of(database, COMPARISON)
+    assert (facts["treatment"]["sessions"], facts["treatment"]["requests"], facts["treatment"]["returned"]) == (
+        5,
+        5,
+        10,
+    )
+    assert facts["sample_ratio"] == split
+    kept = execute(
+        database_url, "SELECT has_ended, share, outcomes = '', count(*) FROM experiment_sessions GROUP BY 1, 2, 3"
+    )
+    assert kept == [(True, None, True, 10)]
+
+
+def test_sessions_that_have_ended_are_not_read_again(database: Database, database_url: str) -> None:
+    """Ten million of them must not make a fold slower."""
+    experiment = an_experiment()
+    fold_until(database, experiment, 0)
+    execute(
+        database_url,
+        "INSERT INTO experiment_sessions SELECT 'greeting', n, %s, %s, NULL, NULL, true, true, '' "
+        "FROM generate_series(1, 20000) AS n",
+        (BEGAN, BEGAN),
+    )
+    execute(database_url, "ANALYZE experiment_sessions")
+    ingest(database, database_url, events_of(*(Asked(float(n), session=n) for n in range(20))))
+    read = (
+        "SELECT sum(seq_tup_read + idx_tup_fetch) FROM pg_stat_xact_user_tables WHERE relname = 'experiment_sessions'"
+    )
+    with database.transaction() as connection:
+        assert fold(connection, experiment, after(OVER)).decisions == 20
+        (rows,) = connection.execute(read).fetchone()  # type: ignore[misc]
+    assert rows < 200
+
+
+def test_an_outcome_that_comes_before_its_decision_counts_once_for_the_prompt_guard(
+    database: Database, database_url: str
+) -> None:
+    """Events of one request are separate messages, which two daemons may ingest in another order."""
+    experiment = an_experiment()
+    fold_until(database, experiment, 0)
+    events = events_of(*(Asked(float(n), ("control", "new")[n % 2], success=n % 2 == 0) for n in range(20)))
+    decisions, outcomes = events[::2], events[1::2]
+    for each, decision in zip(outcomes, decisions, strict=True):
+        of_arm = {name: decision["routing_decision"][name] for name in ("experiment", "arm", "arm_share")}
+        each["routing_decision"].update(of_arm)
+    ingest(database, database_url, outcomes)
+    first = fold_until(database, experiment, 0).facts[0].worse_promptly
+    assert first > 0.5
+    ingest(database, database_url, decisions)
+    assert fold_until(database, experiment, 0).facts[0].worse_promptly == first
+    assert fold_until(database, experiment, OVER).facts[0].outcomes == 20.0
+
+
+def test_records_of_a_session_that_came_too_late_count_once_for_the_prompt_guard(
+    database: Database, database_url: str
+) -> None:
+    experiment = an_experiment()
+    fold_until(database, experiment, OVER)
+    late = [Asked(float(n), ("control", "new")[n % 2], session=n, success=n % 2 == 0) for n in range(20)]
+    ingest(database, database_url, events_of(*late))
+    first = fold_until(database, experiment, OVER, OVER + 60).facts[0].worse_promptly
+    assert first > 0.5
+    again = [replace(each, at=each.at + 1, number=50 + n) for n, each in enumerate(late)]
+    ingest(database, database_url, events_of(*again))
+    assert fold_until(database, experiment, OVER + 120).facts[0].worse_promptly == first
+
+
+def test_events_in_an_arm_or_at_a_share_that_their_session_cannot_have_are_left_out_and_counted(
+    database: Database, database_url: str
+) -> None:
+    """Eight forged sessions would stop an experiment: the split of so small a share would look wrong."""
+    forged = [Asked(float(n), "new", session=n, share=0.01, drawn="control") for n in range(8)]
+    forged += [Asked(10.0 + n, "new", share=0.01, drawn="control") for n in range(8)]
+    forged += [Asked(20.0 + n, "new", session=100 + n, share=0.3) for n in range(3)]
+    honest = [Asked(30.0 + n, ("control", "new")[n % 2], session=200 + n) for n in range(4)]
+    experiment = an_experiment()
+    fold_until(database, experiment, 0)
+    ingest(database, database_url, events_of(*forged, *honest))
+    folded = fold_until(database, experiment, 0, OVER)
+    assert not folded.sample_ratio_alarm
+    assert folded.facts[0].outcomes == 4.0
+    assert outcomes_of(database, "success") == ((2, 2.0), (2, 2.0))
+    facts = result_of(database, COMPARISON)
+    assert (facts["treatment"]["mismatched"], facts["control"]["mismatched"]) == (19, 0)
+    assert execute(database_url, "SELECT count(*) FROM experiment_sessions") == [(4,)], "they begin no session"
+
+
+def test_less_feedback_of_treatment_is_a_reason_for_a_roll_back(database: Database, database_url: str) -> None:
+    """Only where requests of both arms wait for feedback."""
+    asked = [
+        Asked(n * 2.0, ("control", "new")[n % 2], success=None if n % 2 or n % 6 == 0 else n % 4 == 0)
+        for n in range(240)
+    ]
+    experiment = an_experiment()
+    for waits, expected in ((False, False), (True, True)):
+        events = events_of(*asked)
+        for each in events if waits else ():
+            each["routing_decision"]["feedback_until"] = after(500).isoformat()
+        if waits:
+            execute(database_url, "TRUNCATE routing_records, decision_ids")
+            execute(database_url, "DELETE FROM experiment_progress")
+        ingest(database, database_url, events)
+        facts = fold_until(database, experiment, OVER).facts[0]
+        assert facts.outcomes == 240.0
+        assert (facts.less_feedback > 5.3) == expected
+        assert advance(canary_plan(experiment), start(0), facts._replace(worse=0, worse_promptly=0), 1).status == (
+            "paused" if expected else "ramping"
+        )
+
+
+def test_a_watermark_from_before_the_clock_was_set_back_does_not_stop_folding(
+    database: Database, database_url: str
+) -> None:
+    """The clock was hours ahead: what came then is folded or was too late; what comes from now on counts, once."""
+    experiment = an_experiment()
+    ingest(database, database_url, events_of(Asked(10, session=1), Asked(20, "new"), Asked(3000, session=2)))
+    fold_until(database, experiment, OVER)
+    ingest(database, database_url, events_of(Asked(2900, number=20)))
+    assert fold_until(database, experiment, OVER, now=after(OVER)).facts[0].outcomes == 3.0
+    ended = execute(database_url, "SELECT count(*) FROM experiment_sessions WHERE has_ended")
+    fold_until(database, experiment, 3600, now=after(3600))
+    assert execute(database_url, "SELECT folded_until, repeated_until FROM experiment_progress") == [
+        (after(3600 - 960), after(OVER - 960))
+    ]
+    new = [Asked(3500, "new", number=30), Asked(3700, session=2, number=31), Asked(3800, "new", session=9, number=32)]
+    ingest(database, database_url, events_of(*new))
+    fold_until(database, experiment, 5000, now=after(5000))
+    folded = fold_until(database, experiment, OVER + 7200, now=after(OVER + 7200))
+    assert ended == [(2,)]
+    assert folded.facts[0].outcomes == 5.0, "two more; the session 2 has ended"
+    facts = result_of(database, COMPARISON)
+    assert (facts["control"]["returned"], facts["treatment"]["requests"]) == (1, 3)

@@ -1,7 +1,7 @@
 """The background task: folds open experiments and advances them together, one replica at a time."""
 
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -12,10 +12,11 @@ from support.ingest import ingest
 from support.servers import execute
 
 from centralcloud.contracts import CentralCloudError
-from centralcloud.contracts.fleet_configuration import Experiment, to_body
+from centralcloud.contracts.fleet_configuration import Experiment, ExperimentPlan, to_body
+from centralcloud.experiments import task
 from centralcloud.experiments.folding import Folded
 from centralcloud.experiments.results import read_verdicts
-from centralcloud.experiments.task import ExperimentTask
+from centralcloud.experiments.task import UNFOLDED, ExperimentTask
 from centralcloud.experiments.watermark import beat
 from centralcloud.runtime.postgres.database import Database
 
@@ -55,8 +56,8 @@ def task_of(database: Database, advance: Advancing) -> ExperimentTask:
 
 def test_without_an_experiment_it_writes_nothing(database: Database, database_url: str) -> None:
     rounds: list[None] = []
-    task = ExperimentTask(database, after_round=lambda: rounds.append(None))
-    assert task.run_once() is False
+    looking = ExperimentTask(database, after_round=lambda: rounds.append(None))
+    assert looking.run_once() is False
     assert execute(database_url, "SELECT (SELECT count(*) FROM leases), seen_at FROM experiment_heartbeat") == [
         (0, None)
     ]
@@ -157,3 +158,101 @@ def test_an_experiment_that_the_database_refuses_does_not_stop_the_others(
     with pytest.raises(psycopg.errors.CheckViolation):
         task_of(database, advance).run_once()
     assert [each for each, _, _ in advance.seen] == ["second"]
+
+
+def test_sessions_of_an_ended_experiment_are_deleted_a_part_at_a_time(
+    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(task, "_MOST_DELETED", 4)
+    ingest(database, database_url, events_of(*(Asked(float(n), session=n) for n in range(10))))
+    configure(database_url, an_experiment())
+    advance = Advancing()
+    looking = task_of(database, advance)
+    looking.run_once()
+    counted = "SELECT (SELECT count(*) FROM experiment_sessions), (SELECT count(*) FROM experiment_progress)"
+    configure(database_url, removed=("greeting",))
+    found = []
+    while looking.run_once():
+        found += execute(database_url, counted)
+    assert [*found, *execute(database_url, counted)] == [(6, 1), (2, 1), (0, 0)]
+
+
+def test_an_experiment_whose_records_cannot_be_counted_is_paused_and_the_others_go_on(
+    database: Database, database_url: str
+) -> None:
+    configure(database_url, an_experiment(), replace(an_experiment(), id="second"))
+    refuse = "ALTER TABLE experiment_progress ADD CONSTRAINT refused CHECK (experiment_id <> 'greeting')"
+    execute(database_url, refuse)
+    seconds = 0.0
+    looking = ExperimentTask(database, advance=Advancing(), clock=lambda: NOW, seconds=lambda: seconds)
+    statuses = (
+        "SELECT string_agg(body -> 'stage' ->> 'status', ' ' ORDER BY experiment_id) "
+        "FROM centralcloud.current_experiments()"
+    )
+    for each in (0.0, 100.0, 299.0):
+        seconds = each
+        with pytest.raises(psycopg.errors.CheckViolation):
+            looking.run_once()
+    assert execute(database_url, statuses) == [("running running",)]
+    seconds = 301.0
+    with pytest.raises(psycopg.errors.CheckViolation):
+        looking.run_once()
+    assert execute(database_url, statuses) == [("paused running",)]
+    with database.transaction() as connection:
+        (verdict,) = read_verdicts(connection)
+    assert (verdict.verdict, verdict.facts["reason"]) == ("paused", UNFOLDED)
+    assert "refused" in verdict.facts["error"]
+
+
+def test_gateways_see_the_age_of_the_oldest_look_at_an_experiment_that_runs(
+    database: Database, database_url: str
+) -> None:
+    """A fold that always fails must not look like one that is well because another experiment is."""
+    age = "SELECT round((centralcloud.configuration_since(0) -> 'experiments_silent_seconds')::text::numeric / 60)::int"
+    began = datetime.now(UTC) - timedelta(minutes=10)
+    configure(database_url, an_experiment(began=began), replace(an_experiment(began=began), id="second"))
+    assert execute(database_url, "SELECT centralcloud.configuration_since(0) -> 'experiments_silent_seconds'") == [
+        (None,)
+    ]
+    refuse = "ALTER TABLE experiment_progress ADD CONSTRAINT refused CHECK (experiment_id <> 'greeting')"
+    execute(database_url, refuse)
+    looking = ExperimentTask(database, advance=Advancing())
+    with pytest.raises(psycopg.errors.CheckViolation):
+        looking.run_once()
+    assert execute(database_url, age) == [(10,)], "the first one was never looked at"
+    execute(database_url, "ALTER TABLE experiment_progress DROP CONSTRAINT refused")
+    looking.run_once()
+    assert execute(database_url, age) == [(0,)]
+    execute(
+        database_url,
+        "UPDATE experiment_progress SET updated_at = now() - interval '3 minutes' WHERE experiment_id = 'second'",
+    )
+    assert execute(database_url, age) == [(3,)]
+    configure(database_url, replace(an_experiment(began=began, status="paused", share=0.0), id="second"))
+    assert execute(database_url, age) == [(0,)], "it treats no session"
+
+
+def test_a_clock_that_jumps_an_hour_ahead_folds_nothing_too_early(database: Database, database_url: str) -> None:
+    """Sessions that are open, and requests whose outcome may come, are not over; when the clock is back, folding goes on."""
+    at, seconds = 1200.0, 0.0
+    advance = Advancing()
+    looking = ExperimentTask(
+        database, advance=advance, clock=lambda: BEGAN + timedelta(seconds=at), seconds=lambda: seconds
+    )
+    configure(database_url, an_experiment(plan=ExperimentPlan(idle_seconds=1800.0)))
+    ingest(database, database_url, events_of(Asked(10, session=1), Asked(1100, "new", session=2, success=None)))
+    looking.run_once()
+    at, seconds = 1205 + 3600, 5.0
+    looking.run_once()
+    assert advance.seen[-1][2] == BEGAN + timedelta(seconds=1205)
+    assert execute(database_url, "SELECT count(*) FROM experiment_sessions WHERE has_ended") == [(0,)]
+    assert advance.seen[-1][1].folded_until == BEGAN + timedelta(minutes=4)
+    at, seconds = 1300.0, 100.0
+    ingest(database, database_url, events_of(Asked(1250, session=1, number=9)))
+    looking.run_once()
+    assert advance.seen[-1][1].folded_until == BEGAN + timedelta(minutes=5)
+    for at in (5000.0, 8000.0):
+        seconds = at - 1200
+        looking.run_once()
+    facts = advance.seen[-1][1].facts[0]
+    assert (facts.outcomes, facts.treated) == (3.0, 1.0)

@@ -37,6 +37,7 @@ LEASE = {"msg_id": 10**9, "read_ct": 0, "seconds": 1, "reason": "r", "field": "f
 EXPERIMENT = {
     "experiment": "greeting", "control": "control", "treatments": ["new"], "since": datetime.now(UTC) - timedelta(minutes=5),
     "until": datetime.now(UTC), "within": timedelta(minutes=11), "records": 1000, "minute": 60_000_000,
+    "salt": "salt", "repeated_until": datetime(2020, 1, 1, tzinfo=UTC), "repeated_id": 0,
 }  # fmt: skip
 #: The statements of ingest, learning and distribution, each with its parameters.
 HOT: dict[str, dict[str, Any]] = {

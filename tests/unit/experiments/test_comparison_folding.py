@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
+from centralcloud.contracts.canary import CanaryPlan
 from centralcloud.contracts.fleet_configuration import ExperimentPlan
-from centralcloud.experiments.canary import CanaryPlan
 from centralcloud.experiments.comparison_folding import count_decisions, fold_sessions, judge_minutes
 from centralcloud.experiments.comparison_state import Comparison, read_comparison
 from centralcloud.experiments.e_process import EProcess, Metric, Sessions
@@ -15,9 +15,11 @@ from centralcloud.experiments.session_batches import (
     CONTROL,
     COUNTS,
     REWARDED,
+    Assembled,
     Clock,
     Decisions,
     FoldedSessions,
+    OpenSessions,
     outcome_type,
 )
 
@@ -135,7 +137,42 @@ def test_counts_and_times_by_arm() -> None:
     comparison = Comparison(_CANARY)
     decisions = _both(_decisions(0, CONTROL, 3, 1.0), _decisions(0, 0, 2, 1.0))
     decisions.outcomes["ms"][:3] = [1.0, 100.0, 1e9]
-    count_decisions(comparison, 0, decisions, np.array([True, True, False, True, False]), {})
+    begun, returned = np.array([True, True, False, True, False]), np.zeros(5, dtype=bool)
+    none = np.zeros(0, dtype=np.int64)
+    nothing = OpenSessions(none, none, none, none, none * 1.0, none > 0, none > 0, none, _outcomes([], []))
+    assembled = Assembled(_sessions([], []), nothing, begun, returned)
+    count_decisions(comparison, 0, decisions, assembled, np.array([CONTROL, 0, 0]), {})
     assert comparison.counts[:, :2].tolist() == [[3.0, 2.0], [2.0, 1.0]]
     assert comparison.times.sum(axis=1).tolist() == [3.0, 0.0]
     assert np.flatnonzero(comparison.times[0]).tolist() == [0, 21, 63]
+    assert comparison.count("mismatched") == (1, 2)
+    assembled = assembled._replace(begun=begun & False, returned=np.array([False, True, True, False, True]))
+    count_decisions(comparison, 0, decisions, assembled, np.zeros(0, dtype=np.int64), {})
+    assert comparison.count("requests") == (4, 3), "those of sessions that had ended are not among them"
+    assert comparison.count("returned") == (2, 1)
+
+
+def _arriving(control: float, treatment: float, sessions: int = 400) -> FoldedSessions:
+    """Sessions of one outcome, of which these shares arrive."""
+    found = _sessions([0] * sessions, [[1.0]] * sessions)
+    rank = np.arange(sessions) // 2 % 10 / 10
+    arrives = rank < np.where(found.arm == 0, treatment, control)
+    found.outcomes["flags"] = np.where(arrives, ARRIVED | COUNTS, COUNTS)
+    return found
+
+
+def test_less_feedback_of_treatment_is_evidence_for_a_roll_back_that_begins_anew_with_a_step() -> None:
+    alike, less, more = (Comparison(_CANARY) for _ in range(3))
+    _fold(alike, _arriving(0.4, 0.4), 0, 1)
+    _fold(more, _arriving(0.4, 0.8), 0, 1)
+    _fold(less, _arriving(0.4, 0.1), 0, 1)
+    assert alike.arrival.log_fewer() < 1
+    assert more.arrival.log_fewer() < 0
+    assert less.arrival.log_fewer() > math.log(200)
+    assert read_comparison(_CANARY, less.to_bytes()).arrival.log_fewer() == less.arrival.log_fewer()
+    less.begin_step(1)
+    before = less.arrival.log_fewer()
+    _fold(less, _arriving(0.1, 0.4), 1, 2)
+    assert less.arrival.log_fewer() < before
+    less.begin_again()
+    assert less.arrival.log_fewer() == pytest.approx(0.0)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from support.experiment_events import an_experiment
 
-from centralcloud.experiments.watermark import Beat
+from centralcloud.experiments.watermark import Beat, SteadyClock
 
 _NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 _LONG_AGO = an_experiment(began=_NOW - timedelta(days=1))
@@ -39,3 +39,25 @@ def test_an_experiment_that_began_in_the_silence_does_not_wait() -> None:
 def test_a_silence_from_before_the_clock_was_set_back_holds_nothing_back() -> None:
     found = Beat(_NOW, None, _ago(-86_400), timedelta(hours=25))
     assert found.ingested_until(_LONG_AGO) == _NOW
+
+
+def test_a_jump_ahead_is_not_believed_for_an_hour_and_one_back_is() -> None:
+    seconds = 0.0
+    steady = SteadyClock(lambda: seconds)
+
+    def read(after: float, ahead: float) -> float:
+        """Read a clock that is ahead; return by how much it is believed to be."""
+        nonlocal seconds
+        seconds = after
+        return (steady.read(_NOW + timedelta(seconds=after + ahead)) - _NOW).total_seconds() - after
+
+    assert read(0, 0) == 0
+    assert read(5, 20) == 20, "clocks are corrected by some seconds"
+    assert read(10, 3600) == 20
+    assert read(3600, 3600) == 20
+    assert read(3605, 0) == 0, "it was wrong"
+    assert read(3610, 3600) == 0, "another jump is another hour of doubt"
+    assert read(7200, 3600) == 0
+    assert read(7210, 3600) == 3600, "the server may have been wrong before"
+    assert read(7215, 3600) == 3600
+    assert read(7220, -3600) == -3600

@@ -49,7 +49,7 @@ def late(number: int, requests: tuple[int, int] = (900, 100)) -> ExperimentState
         ),
         (
             a_state(
-                status="inconclusive",
+                status="undecided",
                 since=at(600),
                 plan={"margin": 0.02},
                 facts={(0, "success"): success(9_000, 1_000)},
@@ -93,6 +93,13 @@ def late(number: int, requests: tuple[int, int] = (900, 100)) -> ExperimentState
             "those of b did, and 99.9% of those of control, which chance does not explain. A missing outcome counts as a "
             "failure: look for requests of one arm that take too long, or whose outcome is not reported",
         ),
+        (
+            a_state(facts={(0, "comparison"): arms({"mismatched": 1}, {"mismatched": 8})}),
+            "experiment_mismatched",
+            'the experiment "Try b" had 9 requests in an arm, or at a share, that their session cannot have: expected '
+            "that of the session's hash, at a step of the plan. They are left out. Look for a program that publishes "
+            "events of its own, or a gateway whose configuration is not the fleet's",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) and " " not in value else "",
 )
@@ -119,6 +126,7 @@ def test_a_finding_about_an_experiment_says_what_was_found_and_what_to_do(
         a_state(3600, folded_until=at(1000), status="stopped", reason="stopped by hand", by_hand=True),
         late(30),
         late(19, requests=(9, 1)),
+        a_state(facts={(0, "comparison"): arms({"mismatched": 0}, {"mismatched": 4})}),
         a_state(facts=arrived(-0.06, 0.0)),
         a_state(facts=arrived(-1.0, 1.0)),
         a_state(facts=arrived(0.2, 0.1)),
@@ -132,6 +140,7 @@ def test_a_finding_about_an_experiment_says_what_was_found_and_what_to_do(
         "behind, but over",
         "few late ones",
         "hardly any request",
+        "hardly any in a wrong arm",
         "chance explains it",
         "not known yet",
         "no difference fits all of the time",
@@ -141,7 +150,7 @@ def test_what_is_part_of_normal_work_is_not_a_finding(state: ExperimentState) ->
     assert found(state) == []
 
 
-@pytest.mark.parametrize("status", ["rolledBack", "inconclusive", "promoted"])
+@pytest.mark.parametrize("status", ["rolledBack", "undecided", "promoted"])
 def test_an_end_is_a_finding_for_a_week_but_a_promotion_that_reroutes_until_it_is_removed(status: str) -> None:
     winner = "b" if status == "promoted" else None
     assert len(found(a_state(_WEEK - 1, status=status, winner=winner, since=at(0)))) == 1

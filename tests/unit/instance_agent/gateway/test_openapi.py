@@ -61,7 +61,7 @@ def test_operations_that_add_or_replace_an_entry_have_both_statuses() -> None:
         assert {"200", "201"} <= paths[path]["post"]["responses"].keys()
     removals = [operations["delete"] for path, operations in paths.items() if "delete" in operations]
     named = [each for each in removals if "endpoint" not in each["operationId"]]
-    assert len(named) == 6
+    assert len(named) == 7
     assert all("409" in each["responses"] for each in named)
 
 

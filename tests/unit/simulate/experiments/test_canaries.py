@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from centralcloud.experiments.canary import CanaryPlan
+from centralcloud.contracts.canary import CanaryPlan
 from centralcloud.simulate.experiments.canaries import CanaryResult, _Simulation, simulate_canaries
 from centralcloud.simulate.experiments.scenario import Arm, Experiment, Folding, Outage, Traffic
 from centralcloud.simulate.experiments.sessions import Splits
@@ -117,3 +117,16 @@ def test_the_same_seeds_give_the_same_canaries() -> None:
     dead = _experiment(replace(_CONTROL, success=(0.0,)), _PLAN._replace(retries=0))
     assert simulate_canaries(dead, (1, 2)) == simulate_canaries(dead, (1, 2))
     assert simulate_canaries(dead, (1, 2)) != simulate_canaries(dead, (3, 4))
+
+
+def test_a_treatment_that_falls_in_the_hold_is_rolled_back_and_one_that_does_not_is_final_after_it() -> None:
+    hold = 3_600.0
+    plan = CanaryPlan(steps=(0.5,), dwell_seconds=0.0, margin=0.3, win_needed=False, retries=0, hold_seconds=hold)
+    traffic = Traffic(sessions_per_minute=20.0, request_gap=15.0)
+    falls = Outage(arms=frozenset({1}), from_minute=80, until_minute=300, success=0.0)
+    (fallen,) = simulate_canaries(_experiment(_CONTROL, plan, traffic=traffic, outages=(falls,)), range(1))
+    assert (fallen.status, fallen.reason) == ("rolled_back", "fewer successes")
+    assert 80 * 60 < fallen.seconds < 100 * 60, "control, which it is compared with, has one session a minute"
+    (kept,) = simulate_canaries(_experiment(_CONTROL, plan, traffic=traffic), range(1))
+    assert (kept.status, kept.reason) == ("promoted", "no guard was reached in the hold")
+    assert hold + 80 * 60 > kept.seconds > hold + _IDLE, "it was promoted before the other one falls"
