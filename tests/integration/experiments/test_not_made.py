@@ -7,8 +7,8 @@ import pytest
 from support.experiment_events import BEGAN, Asked, an_experiment, events_of
 from support.ingest import ingest
 
+from centralcloud.contracts.canary import Facts
 from centralcloud.contracts.experiment_arms import Split, assign, position_of
-from centralcloud.experiments.canary import Facts
 from centralcloud.experiments.folding import fold
 from centralcloud.experiments.results import read_results
 from centralcloud.runtime.postgres.database import Database
