@@ -27,7 +27,7 @@ from centralcloud.runtime.postgres.database import Database
 
 def started(database: Database, **more: Any) -> Experiment:
     asked = {"name": "Try b", "treatments": [{"model": "b"}], **more}
-    return start(database, asked, OPERATOR, field="experiment").experiment
+    return start(database, asked, OPERATOR, field="experiment", any_model=True).experiment
 
 
 def folded(database: Database) -> None:
