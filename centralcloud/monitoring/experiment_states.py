@@ -43,7 +43,12 @@ class ExperimentState(NamedTuple):
 
     @property
     def horizon_used(self) -> float:
-        """The part of the horizon that is over, in time or in outcomes, whichever is more; 1: the experiment ends."""
+        """The part of the horizon that is over, in time or in outcomes, whichever is more; 1: the experiment ends.
+
+        0 in a hold, which no horizon ends.
+        """
+        if self.experiment.is_held:
+            return 0.0
         plan = self.experiment.plan
         by_time = (self.now - self.experiment.stage.began).total_seconds() / plan.horizon_seconds
         return max(0.0, by_time, sum(self.outcomes().values()) / plan.horizon_outcomes)

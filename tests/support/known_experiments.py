@@ -104,7 +104,7 @@ def begun(hours_ago: float, **asked: Any) -> Experiment:
 
 
 def fill_with_experiments(url: str, *, name: str = "gpt-x on trial", model: str = "ember-reason") -> None:
-    """Fill a database with an experiment in each state, and an A/B/n test."""
+    """Fill a database with an experiment in each state, and an A/B test of several treatments."""
     now = datetime.now(UTC)
     running = begun(
         5,

@@ -209,7 +209,9 @@ def stage_of(experiment: Experiment, facts: Sequence[Facts], seen_at: datetime |
         share_words(experiment),
         f"{100 * stage.before:.3g}%" if stage.before is not None and stage.status == "running" else "",
         stage.began,
-        stage.began + timedelta(seconds=plan.horizon_seconds) if experiment.is_open else None,
+        stage.began + timedelta(seconds=plan.horizon_seconds)
+        if experiment.is_open and not experiment.is_held
+        else None,
         (stage.retries, plan.retries),
         stage.since + timedelta(seconds=plan.retry_pause_seconds) if pauses_itself else None,
         is_silent([experiment], seen_at, now),

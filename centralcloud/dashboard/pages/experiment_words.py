@@ -77,10 +77,8 @@ def metric_title(metric: str, plan: ExperimentPlan) -> str:
 
 
 def kind_words(experiment: Experiment) -> str:
-    """Return the kind: "canary", or "A/B test"; "A/B/n test" with several treatments."""
-    if experiment.kind == "canary":
-        return "canary"
-    return "A/B test" if len(experiment.treatments) == 1 else "A/B/n test"
+    """Return the kind: "canary", or "A/B test"."""
+    return "canary" if experiment.kind == "canary" else "A/B test"
 
 
 def share_words(experiment: Experiment) -> str:

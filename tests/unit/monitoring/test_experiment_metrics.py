@@ -108,3 +108,9 @@ def test_the_line_about_experiments_says_what_waits_and_is_left_out_without_any(
         assert found is not None
         assert found.verdict == Verdict.WARN
         assert part in found.found
+
+
+def test_no_horizon_ends_a_hold() -> None:
+    held = a_state(20 * 86_400.0, step=4, share=0.95, winner="b")
+    assert held.horizon_used == 0
+    assert a_state(20 * 86_400.0, step=3, share=0.5).horizon_used > 1

@@ -58,10 +58,10 @@ def test_admin_alone_may_change_the_configuration() -> None:
     }  # fmt: skip
     stages = {("POST", f"/api/experiments/{{id}}/{each}") for each in ("pause", "resume", "stop", "promote")}
     shown = {("GET", "/api/experiments"), ("GET", "/api/experiments/{id}")}
-    started = ("POST", "/api/experiments")
-    assert needs["admin"] == {*(changes - runs), started}
+    begun_or_gone = {("POST", "/api/experiments"), ("DELETE", "/api/experiments/{id}")}
+    assert needs["admin"] == {*(changes - runs), *begun_or_gone}
     of_fleet = {(method, path) for method, path, each in operations if OF_FLEET in each["description"]}
-    assert of_fleet == {*changes, ("GET", "/api/config/export"), *stages, *shown, started}
+    assert of_fleet == {*changes, ("GET", "/api/config/export"), *stages, *shown, *begun_or_gone}
     assert needs["operator"] == {*runs, ("GET", "/metrics"), ("GET", "/api/config/export"), *stages}
 
 
