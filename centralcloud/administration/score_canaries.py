@@ -51,6 +51,7 @@ from centralcloud.runtime.configuration.writing import Author
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.wording import counted, listed, percent
+from centralcloud.store.score_lock import bump_score_revision
 
 log = get_logger(__name__)
 
@@ -119,13 +120,14 @@ class ScoreCanaries:
         return self._proposed(connection, found, selection, divided, settings.again_hours)
 
     def start(self, connection: psycopg.Connection[Any], canary: Experiment) -> None:
-        """Start the canary, in the connection's transaction.
+        """Start the canary, in the connection's transaction, which must hold the score lock.
 
         Raises:
             ConfigurationConflictError: one of its rule is open.
         """
         author = Author(who=DAEMON, via="daemon", source=socket.gethostname(), reason=canary.stage.reason)
         start_score_canary(connection, canary, author)
+        bump_score_revision(connection)  # a run that has read before would start another one
         log.info(
             "score_canary_started",
             experiment=canary.id,
