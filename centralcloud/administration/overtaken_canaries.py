@@ -6,12 +6,12 @@ that must not wait; the canary's frozen table must not undo it for a part of the
 
 import socket
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import psycopg
 from msgspec.structs import replace
 
-from centralcloud.contracts.experiment_changes import moved
+from centralcloud.contracts.experiment_changes import OVERTAKEN, moved
 from centralcloud.contracts.fleet_configuration import Experiment
 from centralcloud.contracts.fleet_configuration.values import MAX_LABEL_LENGTH
 from centralcloud.experiments.ramp import DAEMON, store_verdict
@@ -31,9 +31,6 @@ from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.query import Query
 
 log = get_logger(__name__)
-
-#: The beginning of the reason of a canary that was overtaken: its leaders are not withdrawn.
-OVERTAKEN: Final = "overtaken: "
 
 
 class _Newer(NamedTuple):

@@ -13,9 +13,10 @@ from typing import Any, Final, NamedTuple
 import psycopg
 from msgspec.structs import replace
 
-from centralcloud.administration.overtaken_canaries import OVERTAKEN, has_complexity
+from centralcloud.administration.overtaken_canaries import has_complexity
 from centralcloud.administration.promoted_scores import is_published
 from centralcloud.contracts import COMPLEXITIES, ContractError
+from centralcloud.contracts.experiment_changes import OVERTAKEN
 from centralcloud.contracts.fleet_configuration import (
     Experiment,
     ExperimentPlan,
@@ -51,6 +52,7 @@ from centralcloud.runtime.configuration.writing import Author
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.wording import counted, listed, percent
+from centralcloud.store.gateways import count_gateways
 from centralcloud.store.score_lock import bump_score_revision
 
 log = get_logger(__name__)
@@ -63,7 +65,6 @@ _BYTES_OF_TOKEN: Final = 8
 _MOST_NAMED: Final = 3
 
 _TRAFFIC_OF_DAY = Query(__package__, "traffic_of_day", row=Traffic)
-_COUNT_GATEWAYS = Query(__package__, "count_gateways", row=int)
 
 
 class _Found(NamedTuple):
@@ -112,7 +113,7 @@ class ScoreCanaries:
         }
         if not held:
             return Gated(selection)
-        if not _COUNT_GATEWAYS.one(connection):
+        if not count_gateways(connection):
             log.warning("canary_skipped", scores=len(held), reason="no gateway is alive", effect="published at once")
             return Gated(selection)
         if judged is not None:

@@ -1,6 +1,7 @@
 """Learned scores that change who leads: held back for a canary, published once when it is promoted, withdrawn when not."""
 
 import itertools
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
@@ -13,6 +14,7 @@ from support.events import an_event, send
 from support.fleet import Fleet
 from support.operators import OPERATOR
 from support.servers import execute, new_database
+from typer.testing import CliRunner
 
 from centralcloud.administration.experiments import change, remove_experiment, start
 from centralcloud.administration.overtaken_canaries import stop_overtaken
@@ -21,6 +23,7 @@ from centralcloud.administration.score_audit import audit_scores
 from centralcloud.administration.score_canaries import ScoreCanaries
 from centralcloud.administration.score_overrides import freeze, pin, roll_back, unfreeze, unpin
 from centralcloud.administration.verification import verify
+from centralcloud.cli.app import app
 from centralcloud.contracts.experiment_changes import moved, stopped
 from centralcloud.contracts.fleet_configuration import Experiment
 from centralcloud.experiments.task import ExperimentTask
@@ -29,6 +32,12 @@ from centralcloud.learning.learner import Learner, LearningRun
 from centralcloud.learning.rules import AdaptiveRule, ThresholdRule
 from centralcloud.learning.safety import SafetyLimits
 from centralcloud.learning.settings import CanarySettings, FixedLearningSettings, PublicationMode
+from centralcloud.monitoring.daemon_activity import LearnerSchedule
+from centralcloud.monitoring.experiment_metrics import ExperimentSnapshot, experiment_metrics
+from centralcloud.monitoring.experiment_states import read_experiment_states
+from centralcloud.monitoring.finding_detector import FindingDetector, list_findings
+from centralcloud.monitoring.status import fleet_status
+from centralcloud.monitoring.work_checks import work_checks
 from centralcloud.runtime.configuration.experiments import change_stage, read_experiments
 from centralcloud.runtime.configuration.writing import Author
 from centralcloud.runtime.postgres.database import Database
@@ -166,6 +175,65 @@ def test_a_new_leader_waits_for_a_canary_and_other_scores_are_published(fleet: L
     ((who, *rest),) = log
     assert who.startswith("centralcloud as ")
     assert rest == ["daemon", f"experiment/{canary.id}", reason]
+
+
+def test_commands_say_which_scores_wait_and_which_are_withdrawn(fleet: LearningFleet) -> None:
+    def shown(*command: str) -> str:
+        done = CliRunner().invoke(app, command, env={"DATABASE_URL": fleet.url})
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    assert "publication" not in dict(checks(fleet)), "nothing to say of a fleet whose publication is direct"
+    for name in ("publication", "rule"):
+        value = {"publication": "canary", "rule": "adaptive"}[name]
+        execute(fleet.url, "INSERT INTO fleet_settings (name, value) VALUES (%s, to_jsonb(%s::text))", (name, value))
+    dry = shown("learn", "--dry-run")
+    assert "2 scores wait: the canary learned-adaptive-" in dry
+    run = json.loads(shown("learn", "--json"))
+    assert (run["canary"], [each["model"] for each in run["held"]]) == (fleet.canary.id, ["a", "b"])
+    name = fleet.canary.id
+    words = (
+        f"2 scores of adaptive wait for the canary {name} (running with 1.0% of the sessions): scores of adaptive: b would "
+        "lead complex tasks, not a (100.0% of traffic)"
+    )
+    assert words in shown("scores")
+    assert checks(fleet)["publication"] == words
+    explained = shown("scores", "explain", "b", "complex")
+    assert f"a score of {fleet.believed['b']:.3f} is held back; {words}" in explained
+    canaries = {each["model"]: each["canary"] for each in json.loads(shown("scores", "--json"))}
+    assert canaries == {
+        "a": {"experiment": name, "score": fleet.believed["a"], "again_at": None},
+        "b": {"experiment": name, "score": fleet.believed["b"], "again_at": None},
+        "c": None,
+    }
+    with fleet.database.transaction() as connection:
+        (metric,) = [
+            each
+            for each in experiment_metrics(ExperimentSnapshot(read_experiment_states(connection)))
+            if each.name == "centralcloud_experiment_scores_waiting"
+        ]
+    assert [(each.labels, each.value) for each in metric.samples] == [({"experiment": name}, 2)]
+
+    fleet.end("rolledBack")
+    status = fleet_status(fleet.database, measure_seconds=0.1)
+    ((found, again_at),) = [(each["found"], each["again_at"]) for each in status["score_canaries"]]
+    assert found.startswith(
+        f"2 scores of adaptive withdrawn: the canary {name} is rolled back (worse than control); proposed again from 20"
+    )
+    assert again_at is not None
+    FindingDetector(fleet.database).run_once()
+    with fleet.database.transaction() as connection:
+        (finding,) = list_findings(connection, kind="experiment_rolled_back")
+    assert "The 2 scores of adaptive are withdrawn" in finding["message"]
+
+    execute(fleet.url, "DELETE FROM instances")
+    assert checks(fleet)["publication"].startswith("publication is canary, and no gateway is alive")
+
+
+def checks(fleet: LearningFleet) -> dict[str, str]:
+    """Return what the doctor finds, by check."""
+    found = {each.name: each.make() for each in work_checks(fleet.database, LearnerSchedule())}
+    return {name: result.found for name, result in found.items() if result is not None}
 
 
 def test_later_runs_wait_for_the_canary_and_start_no_other_one(fleet: LearningFleet) -> None:

@@ -1,4 +1,4 @@
-"""Who leads before and after a run, and which of its scores wait for a canary."""
+"""The leaders before and after a run, and which of its scores wait for a canary."""
 
 from collections.abc import Sequence
 from dataclasses import replace
