@@ -97,7 +97,7 @@ def _withdrawn(state: ExperimentState) -> str:
         return ""
     scores = counted(sum(len(each.score_table) for each in experiment.treatments), "score")
     return (
-        f". The {scores} of {experiment.learned_by} are withdrawn: `centralcloud status` says when the learner proposes "
+        f". It has withdrawn {scores} of {experiment.learned_by}: `centralcloud status` says when the learner proposes "
         f"such leaders again; `{_command(state, 'remove')}` lets it do so at once"
     )
 

@@ -224,7 +224,7 @@ def test_commands_say_which_scores_wait_and_which_are_withdrawn(fleet: LearningF
     FindingDetector(fleet.database).run_once()
     with fleet.database.transaction() as connection:
         (finding,) = list_findings(connection, kind="experiment_rolled_back")
-    assert "The 2 scores of adaptive are withdrawn" in finding["message"]
+    assert "It has withdrawn 2 scores of adaptive: " in finding["message"]
 
     execute(fleet.url, "DELETE FROM instances")
     assert checks(fleet)["publication"].startswith("publication is canary, and no gateway is alive")
