@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeAlias
 
-from centralcloud.contracts import CentralCloudError
+from centralcloud.contracts import CentralCloudError, ContractError
 from centralcloud.contracts.errors import quote
 from centralcloud.contracts.experiment_changes import check_removable
 from centralcloud.contracts.fleet_configuration import (
@@ -20,11 +20,14 @@ from centralcloud.contracts.fleet_configuration import (
     remove,
 )
 from centralcloud.contracts.new_experiment import Begun, begin, scope_of, with_rule
+from centralcloud.contracts.treatment_models import check_treatment_models
 from centralcloud.runtime.configuration.experiments import (
     UnknownExperimentError,
     change_stage,
     find_experiment,
     read_experiments_ever,
+    read_models_heard_of,
+    read_report,
     read_traffic,
 )
 from centralcloud.runtime.configuration.writing import (
@@ -71,6 +74,7 @@ def start(
     *,
     field: str,
     rule: str | None = None,
+    any_model: bool = False,
     dry_run: bool = False,
 ) -> Started:
     """Start an experiment.
@@ -79,11 +83,12 @@ def start(
         asked: its JSON, as `centralcloud.contracts.new_experiment.begin` takes it.
         field: path of it, which begins the path in an error.
         rule: the id or the name of a rule, whose traffic split becomes the experiment; `asked` then changes what it likes.
+        any_model: accept models that nothing is known of here: they may be in the catalog of a gateway.
         dry_run: validate it, and write nothing.
 
     Raises:
-        ContractError: the experiment is not valid, there is no such rule, or the configuration would not be valid; names
-            the path.
+        ContractError: the experiment is not valid, there is no such rule or model, or the configuration would not be valid;
+            names the path.
         ConfigurationRightError, ConfigurationMissingError: as for `change_configuration`.
     """
     token = secrets.token_hex(_BYTES_OF_TOKEN)
@@ -91,12 +96,15 @@ def start(
     with rights("start an experiment", "centralcloud_configurator"), database.transaction() as connection:
         earlier = read_experiments_ever(connection)
         traffic = read_traffic(connection, scope_of(value, field))
+        heard_of = read_models_heard_of(connection)
     found: list[Begun] = []
 
     def decide(current: Current) -> Sequence[Change]:
         value, changed_rule = with_rule(current.configuration.rules, rule, asked)
         begun = begin(value, field, now=datetime.now(UTC), token=token, earlier=earlier, traffic=traffic)
         found[:] = [begun]
+        if not any_model:
+            _check_models(begun.experiment, current.configuration, heard_of, field)
         return [put(begun.experiment), *([] if changed_rule is None else [put(changed_rule)])]
 
     written = change_configuration(database, author_of(operator), decide, is_known=_may_be_known, dry_run=dry_run)
@@ -134,14 +142,17 @@ def remove_experiment(database: Database, name: str, operator: Operator) -> Chan
 
     Raises:
         UnknownExperimentError: there is no such experiment.
-        ExperimentStateError: it has not ended.
+        ExperimentStateError: it has not ended, or its promoted score table is not published yet.
         ConfigurationRightError, ConfigurationMissingError: as for `change_configuration`.
     """
     removed: list[Experiment] = []
+    found = find_in(read_whole(database).configuration, name)
+    with rights("remove an experiment", "centralcloud_configurator"), database.transaction() as connection:
+        verdicts = {each["verdict"] for each in read_report(connection, found.id)["verdicts"]}
 
     def decide(current: Current) -> Sequence[Change]:
-        experiment = find_in(current.configuration, name)
-        check_removable(experiment)
+        experiment = find_in(current.configuration, found.id)
+        check_removable(experiment, is_published="published" in verdicts)
         removed[:] = [experiment]
         return [remove("experiment", experiment.id)]
 
@@ -170,6 +181,17 @@ def find_in(fleet: FleetConfiguration, name: str) -> Experiment:
     if not found:
         raise UnknownExperimentError(name)
     return found[0]
+
+
+def _check_models(experiment: Experiment, fleet: FleetConfiguration, heard_of: frozenset[str], field: str) -> None:
+    """Check that the models of an experiment are those of the fleet: a mistyped one would be no treatment at all."""
+    of_rules = {target.model_id for rule in fleet.rules for target in rule.target_models}
+    inactive = {each.id for each in fleet.models.values() if each.status != "active"}
+    try:
+        check_treatment_models(experiment, heard_of | of_rules | fleet.models.keys(), field, inactive=inactive)
+    except ContractError as error:
+        hint = "; --any-model where only the catalog of a gateway has it"
+        raise ContractError(error.field, error.found, f"{error.expected}{hint}") from None
 
 
 def _about_models(experiment: Experiment, fleet: FleetConfiguration) -> list[str]:

@@ -59,8 +59,9 @@ log = get_logger(__name__)
 
 #: The only arm beside control.
 TREATMENT: Final = "learned"
-#: The rule believes in the scores: it is enough that they are not worse. Undecided after this time, they are withdrawn.
-_PLAN: Final = {"requireBetter": False, "horizonSeconds": 3 * 86_400.0}
+#: The rule believes in the scores: it is enough that they are not worse. Undecided after this time, they are withdrawn. Once
+#: they are promoted they are published at once: the learner sees a fall later, and no control is needed for that.
+_PLAN: Final = {"requireBetter": False, "horizonSeconds": 3 * 86_400.0, "holdSeconds": 0}
 _BYTES_OF_TOKEN: Final = 8
 _MOST_NAMED: Final = 3
 

@@ -1,7 +1,10 @@
 """The experiment that the options of `centralcloud experiments start` ask for, and a file with one."""
 
+import math
+import secrets
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,14 +12,17 @@ import msgspec
 import yaml
 
 from centralcloud.cli.arguments import parse_moment
-from centralcloud.contracts import SettingsError
+from centralcloud.contracts import ContractError, SettingsError
 from centralcloud.contracts.errors import quote
 from centralcloud.contracts.fleet_configuration import ExperimentPlan
+from centralcloud.contracts.new_experiment import begin
 from centralcloud.runtime.commands.arguments import parse_age
 
 _MOST_BYTES: Final = 1_000_000
 #: A request may take as long as its timeout, and its outcome is ingested within this.
 _AFTER_TIMEOUT_SECONDS: Final = 60
+#: The tag of `<<` in YAML: an object may take the fields of several others.
+_MERGE: Final = "tag:yaml.org,2002:merge"
 _PLAN_FIELDS: Final = ExperimentPlan.__struct_encode_fields__
 
 #: From the text of a score table (``rule:NAME``, ``version:N``, ``time:TIME`` or a file) to its scores in JSON.
@@ -98,8 +104,12 @@ def plan_options(
     if steps is not None:
         plan["steps"] = [_share(each) for each in steps.split(",")]
     if margin is not None:
+        if not 0 < margin < 100:
+            raise SettingsError(f"--margin: found {margin:g}, expected points of success above 0 and below 100")
         plan["margin"] = margin / 100
     if alpha is not None:
+        if not 0 < alpha < 1:
+            raise SettingsError(f"--alpha: found {alpha:g}, expected a probability above 0 and below 1")
         plan["alpha"] = alpha
     if dwell is not None:
         plan["dwellSeconds"] = parse_age(dwell, "--dwell").total_seconds()
@@ -112,6 +122,19 @@ def plan_options(
     if no_worse:
         plan["requireBetter"] = False
     return plan | dict(_field(each) for each in fields)
+
+
+def check_asked(asked: Mapping[str, Any], field: str) -> None:
+    """Check what is asked for by itself: whether the fleet has the policies and models that it names is not looked at.
+
+    Raises:
+        SettingsError: names the path of the field.
+    """
+    now = datetime.now(UTC)
+    try:
+        begin(asked, field, now=now, token=secrets.token_hex(8), earlier=(), traffic=None)
+    except ContractError as error:
+        raise SettingsError(str(error)) from None
 
 
 def with_tables(asked: dict[str, Any], read_table: ReadTable) -> dict[str, Any]:
@@ -153,11 +176,33 @@ def table_reader(
     return read
 
 
+class _DuplicateKeyError(yaml.YAMLError):
+    def __init__(self, problem: str, line: int) -> None:
+        super().__init__(problem)
+        self.problem, self.line = problem, line
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """Refuses an object with a key twice: the second value would replace the first without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE:
+                if key.value in seen:
+                    raise _DuplicateKeyError(f"the key {quote(key.value)} a second time", key.start_mark.line + 1)
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def _share(text: str) -> float:
     try:
-        return float(text.strip().removesuffix("%")) / 100
+        share = float(text.strip().removesuffix("%")) / 100
     except ValueError:
-        raise SettingsError(f"--steps: found {quote(text)}, expected percentages such as 1,5,25,50") from None
+        share = math.nan
+    if not 0 < share <= 0.5:
+        raise SettingsError(f"--steps: found {quote(text)}, expected percentages up to 50, such as 1,5,25,50")
+    return share
 
 
 def _field(text: str) -> tuple[str, Any]:
@@ -183,7 +228,11 @@ def _read(file: str, option: str) -> Any:
     if len(text) > _MOST_BYTES:
         raise SettingsError(f"{option}: found more than {_MOST_BYTES:,} bytes in {file}, expected fewer")
     try:
-        return yaml.safe_load(text)  # JSON is YAML, too
+        return yaml.load(text, _UniqueKeys)  # noqa: S506 - a SafeLoader; JSON is YAML, too
+    except _DuplicateKeyError as error:
+        raise SettingsError(
+            f"{option}: found {error.problem} in {file}, line {error.line}, expected each key once"
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
         where = str(error).replace("\n", " ")
         raise SettingsError(f"{option}: found a text that is not JSON or YAML in {file} ({where})") from None

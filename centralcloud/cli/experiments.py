@@ -8,6 +8,7 @@ import typer
 from centralcloud.cli.arguments import Reason, refuse_empty
 from centralcloud.cli.context import open_database, read_fleet_settings, read_settings, this_operator
 from centralcloud.cli.experiment_options import (
+    check_asked,
     merge,
     plan_options,
     read_experiment_file,
@@ -16,14 +17,14 @@ from centralcloud.cli.experiment_options import (
     with_tables,
 )
 from centralcloud.contracts import SettingsError
-from centralcloud.contracts.experiment_changes import STATUS_WORDS, paused, promoted, resumed, stopped
+from centralcloud.contracts.experiment_changes import paused, promoted, resumed, status_words, stopped
 from centralcloud.contracts.fleet_configuration import Experiment, to_body
 from centralcloud.contracts.new_experiment import scope_of
 from centralcloud.experiments.sentences import counted_points
 from centralcloud.runtime.commands.arguments import utf8
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows, print_text
 from centralcloud.runtime.terminal.prompts import confirm
-from centralcloud.runtime.wording import counted, percent
+from centralcloud.runtime.wording import age, counted, percent
 
 if TYPE_CHECKING:
     from centralcloud.administration.experiments import Changed, StageChange
@@ -98,6 +99,9 @@ def start(
     fields: Annotated[
         Several, typer.Option("--set", help="Another field of the plan: FIELD=VALUE, such as retries=0.")
     ] = None,
+    any_model: Annotated[
+        bool, typer.Option("--any-model", help="Accept a model that only the catalog of a gateway has.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Validate and show it, and write nothing.")] = False,
     reason: Reason = None,
     json_output: AsJson = False,
@@ -111,6 +115,13 @@ def start(
     from centralcloud.administration.experiments import start as start_experiment
 
     refuse_empty(file, "FILE", "the path of a file")
+    for texts, option, expected in (
+        (model, "--model", "the name of a model"),
+        (policy, "--policy", "the name of a policy"),
+        (score_table, "--score-table", "rule:NAME, version:N, time:TIME or a file"),
+    ):
+        for text in texts or ():
+            refuse_empty(text, option, expected)
     base = {} if file is None else read_experiment_file(file)
     options = {
         "name": utf8(name, "--name"),
@@ -140,7 +151,11 @@ def start(
             if _names_table(asked.get("treatments")):
                 score_tables.differing(connection, ())  # a login that may not read scores is refused before the start
         asked.setdefault("name", _default_name(asked)) if rule is None else None
-        started = start_experiment(database, asked, operator, field="experiment", rule=rule, dry_run=dry_run)
+        if rule is None:
+            check_asked(asked, "experiment")
+        started = start_experiment(
+            database, asked, operator, field="experiment", rule=rule, any_model=any_model, dry_run=dry_run
+        )
         notes = [*started.notes, *_about_tables(database, started.experiment)]
     if json_output:
         body = to_body(started.experiment)
@@ -231,6 +246,10 @@ def promote(
     treatment: Annotated[
         str | None, typer.Argument(metavar="[TREATMENT]", help="Name of the treatment; needed where there are several.")
     ] = None,
+    hold: Annotated[
+        bool,
+        typer.Option("--hold", help="First keep 5% of the sessions at control for holdSeconds, under the guards."),
+    ] = False,
     reason: Reason = None,
     json_output: AsJson = False,
 ) -> None:
@@ -238,7 +257,7 @@ def promote(
     winner = utf8(treatment, "TREATMENT")
     _change(
         experiment,
-        lambda found, now, why: promoted(found, now, winner, why),
+        lambda found, now, why: promoted(found, now, winner, why, hold=hold),
         reason,
         json_output=json_output,
         publish=True,
@@ -283,7 +302,7 @@ def _change(name: str, to: "StageChange", reason: str | None, *, json_output: bo
     with open_database(settings, "experiments") as database:
         changed = change(database, name, to, operator)
         scores = None
-        if publish and _has_table(changed.experiment):
+        if publish and changed.experiment.promoted_table:
             from centralcloud.administration.promoted_scores import publish_promoted
 
             fleet = read_fleet_settings(settings, database)
@@ -302,10 +321,6 @@ def _names_table(treatments: Any) -> bool:
     return isinstance(treatments, list) and any(isinstance(each, dict) and "scoreTable" in each for each in treatments)
 
 
-def _has_table(experiment: Experiment) -> bool:
-    return any(each.score_table for each in experiment.treatments if each.name == experiment.stage.winner)
-
-
 def _print_changed(changed: "Changed") -> None:
     experiment, stage = changed.experiment, changed.experiment.stage
     rest = {
@@ -314,8 +329,13 @@ def _print_changed(changed: "Changed") -> None:
         "stopped": "every session goes to control",
         "promoted": f"every session of its scope goes to {stage.winner}",
     }
+    if experiment.is_held:
+        rest["running"] = (
+            f"{percent(stage.share)} of the sessions go to {stage.winner}, once those from before have ended, and all"
+            f" in {age(experiment.plan.hold_seconds)} where no guard is reached"
+        )
     print_text(
-        f"{experiment.id} is {STATUS_WORDS[stage.status]} in version {changed.version:,} of the configuration: "
+        f"{experiment.id} is {status_words(stage)} in version {changed.version:,} of the configuration: "
         f"{rest[stage.status]}"
     )
 
@@ -334,6 +354,8 @@ def _print_started(experiment: Experiment, notes: list[str], *, dry_run: bool, v
         points = counted_points(f"{100 * plan.margin:g}")
         better = ", and better in success, time or cost" if plan.require_better else ""
         print_text(f"steps {steps}; promoted when its success is proven not to be lower by {points}{better}")
+        if plan.hold_seconds:
+            print_text(f"final {age(plan.hold_seconds)} later: until then 5% of the sessions stay with control")
     for note in notes:
         print_text(note)
 

@@ -83,7 +83,7 @@ def simulate(
     experiment: Annotated[
         Path | None,
         typer.Option(
-            help="Instead of a rule: the arms, the traffic and the troubles of a canary or a comparison: JSON."
+            help="Instead of a rule: the arms, the traffic and the troubles of a canary or an A/B test: JSON."
         ),
     ] = None,
     json_output: AsJson = False,
@@ -94,7 +94,7 @@ def simulate(
     router, and shows the loss against the best model for each complexity. With --from-records the outcomes are those of
     this site: it reads them from the database, and says what they cannot tell.
 
-    With --experiment it tries a canary or a comparison of arms before it is run: how often it ends how, when, and what it
+    With --experiment it tries a canary or an A/B test before it is run: how often it ends how, when, and what it
     costs in traffic.
     """
     if experiment is not None:

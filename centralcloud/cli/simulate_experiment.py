@@ -1,4 +1,4 @@
-"""`centralcloud simulate --experiment`: a canary or a comparison, tried before it is run."""
+"""`centralcloud simulate --experiment`: a canary or an A/B test, tried before it is run."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,12 +25,11 @@ def simulate_experiment_file(path: Path, seeds: Sequence[int], jobs: int | None,
     if as_json:
         print_json({"experiment": str(path), **result})
         return
-    show = _show_canaries if result["kind"] == "canary" else _show_comparison
+    show = _show_canaries if result["kind"] == "canary" else _show_ab
     show(result)
     runs = counted(len(result["seeds"]), "run")
-    print_text(
-        f"{result['kind']}: {runs} in {decimals(result['elapsed_seconds'], 1)} s; shares with their standard error"
-    )
+    kind = "canary" if result["kind"] == "canary" else "A/B test"
+    print_text(f"{kind}: {runs} in {decimals(result['elapsed_seconds'], 1)} s; shares with their standard error")
 
 
 def _show_canaries(result: Mapping[str, Any]) -> None:
@@ -39,7 +38,7 @@ def _show_canaries(result: Mapping[str, Any]) -> None:
     rows = [
         [
             each["name"],
-            *(_share(each[key]) for key in ("promoted", "rolled_back", "inconclusive", "open")),
+            *(_share(each[key]) for key in ("promoted", "rolled_back", "undecided", "open")),
             *(_minutes(each["verdict_seconds"][key]) for key in ("median", "p90")),
             *(_number(each["served_at_stop"][key]) for key in ("median", "p90")),
             _with_error(each["extra_failures"]),
@@ -55,7 +54,7 @@ def _show_canaries(result: Mapping[str, Any]) -> None:
     print_text(f"Traffic until the verdict, at the median: {costs}.")
 
 
-def _show_comparison(result: Mapping[str, Any]) -> None:
+def _show_ab(result: Mapping[str, Any]) -> None:
     rows = [
         [
             treatment["name"],

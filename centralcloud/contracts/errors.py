@@ -26,12 +26,13 @@ class ContractError(CentralCloudError):
 
     Attributes:
         field: path of the invalid field, e.g. ``routing_decision.complexity``; ``message`` for the whole message.
-        expected: in words.
+        found, expected: in words.
     """
 
     def __init__(self, field: str, found: str, expected: str) -> None:
         super().__init__(f"{field}: found {found}, expected {expected}")
         self.field = field
+        self.found = found
         self.expected = expected
 
 

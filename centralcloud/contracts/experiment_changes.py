@@ -20,13 +20,20 @@ STATUS_WORDS: dict[Status, str] = {
     "paused": "paused",
     "promoted": "promoted",
     "rolledBack": "rolled back",
-    "inconclusive": "inconclusive",
+    "undecided": "undecided",
     "stopped": "stopped",
 }
 
 
 #: The beginning of the reason of a canary of learned scores that was overtaken: its leaders are not withdrawn.
 OVERTAKEN: Final = "overtaken: "
+
+
+def status_words(stage: ExperimentStage) -> str:
+    """Return a status in the words of a sentence; of a promotion on hold as well."""
+    if stage.status == "running" and stage.winner is not None:
+        return "promoted, on hold"
+    return STATUS_WORDS[stage.status]
 
 
 class ExperimentStateError(CentralCloudError):
@@ -58,7 +65,9 @@ def resumed(experiment: Experiment, now: datetime, reason: str | None = None) ->
         raise _wrong_state(experiment, "one that is paused")
     step, retries = (stage.step, stage.retries) if stage.by_hand else (0, stage.retries + 1)
     after = _moved(experiment, now, "running", _with_reason("resumed by hand", reason))
-    running = replace(after.stage, step=step, retries=retries, share=experiment.plan.steps[step], before=0.0)
+    winner = experiment.treatments[0].name if step == len(experiment.plan.steps) else None
+    share = experiment.shares[step]
+    running = replace(after.stage, step=step, retries=retries, share=share, before=0.0, winner=winner)
     return replace(after, stage=running)
 
 
@@ -73,14 +82,22 @@ def stopped(experiment: Experiment, now: datetime, reason: str | None = None) ->
     return _moved(experiment, now, "stopped", _with_reason("stopped by hand", reason))
 
 
-def promoted(experiment: Experiment, now: datetime, winner: str | None = None, reason: str | None = None) -> Experiment:
+def promoted(
+    experiment: Experiment,
+    now: datetime,
+    winner: str | None = None,
+    reason: str | None = None,
+    *,
+    hold: bool = False,
+) -> Experiment:
     """Promote a treatment whatever the evidence says: every session of the scope goes to it.
 
     Args:
         winner: the name of the treatment; None: the only one.
+        hold: let a canary begin its hold, under the guards, as a promotion by the evidence does; else it is final at once.
 
     Raises:
-        ExperimentStateError: the experiment has ended, or has no such treatment.
+        ExperimentStateError: the experiment has ended, has no such treatment, or has no hold that could begin.
     """
     if not experiment.is_open:
         raise _wrong_state(experiment, "one that runs or is paused")
@@ -96,18 +113,29 @@ def promoted(experiment: Experiment, now: datetime, winner: str | None = None, r
             f"found no treatment {quote(chosen)} of the experiment {quote(experiment.id)}, expected one of "
             f"{', '.join(names)}"
         )
-    after = _moved(experiment, now, "promoted", _with_reason("promoted by hand", reason))
+    said = _with_reason("promoted by hand", reason)
+    if hold:
+        return _held(experiment, now, chosen, said)
+    after = _moved(experiment, now, "promoted", said)
     return replace(after, stage=replace(after.stage, winner=chosen))
 
 
-def check_removable(experiment: Experiment) -> None:
+def check_removable(experiment: Experiment, *, is_published: bool) -> None:
     """Check that an experiment may be removed.
 
+    Args:
+        is_published: whether the scores of its table were published, where it has promoted one.
+
     Raises:
-        ExperimentStateError: it has not ended.
+        ExperimentStateError: it has not ended, or has promoted a score table that would never be published.
     """
     if experiment.is_open:
         raise _wrong_state(experiment, "one that has ended: stop it first")
+    if experiment.promoted_table and not is_published:
+        raise ExperimentStateError(
+            f"the experiment {quote(experiment.id)} has promoted a score table that is not published yet, expected that it "
+            "is: the daemon (`centralcloud run`) does it within seconds, and without the experiment never"
+        )
 
 
 def moved(
@@ -121,6 +149,32 @@ def _moved(experiment: Experiment, now: datetime, status: Status, reason: str) -
     return replace(experiment, stage=moved(experiment.stage, now, status, reason, by_hand=True))
 
 
+def _held(experiment: Experiment, now: datetime, winner: str, reason: str) -> Experiment:
+    stage, step = experiment.stage, len(experiment.plan.steps)
+    if step >= len(experiment.shares):
+        why = "holdSeconds of its plan is 0" if experiment.kind == "canary" else "it is an A/B test"
+        raise ExperimentStateError(
+            f"the experiment {quote(experiment.id)} has no hold: {why}; promote it without one, which is final at once"
+        )
+    if experiment.is_held:
+        raise _wrong_state(experiment, "one whose hold has not begun")
+    # What a canary has paused itself for does not count a second time, as after `resumed`.
+    pauses_itself = stage.status == "paused" and not stage.by_hand
+    held = replace(
+        stage,
+        status="running",
+        step=step,
+        share=experiment.shares[step],
+        before=stage.share if stage.before is None else stage.before,
+        since=now,
+        retries=stage.retries + pauses_itself,
+        reason=reason,
+        winner=winner,
+        by_hand=True,
+    )
+    return replace(experiment, stage=held)
+
+
 def _with_reason(words: str, reason: str | None) -> str:
     """Return the words for a stage, with the operator's as far as there is room: the log has all of them."""
     text = remove_steering(reason or "").strip()
@@ -132,6 +186,6 @@ def _wrong_state(experiment: Experiment, expected: str) -> ExperimentStateError:
     stage = experiment.stage
     how = " by hand" if stage.by_hand and stage.status != "running" else ""
     return ExperimentStateError(
-        f"the experiment {quote(experiment.id)} is {STATUS_WORDS[stage.status]}{how} since "
+        f"the experiment {quote(experiment.id)} is {status_words(stage)}{how} since "
         f"{stage.since:%Y-%m-%d %H:%M:%S} UTC, expected {expected}"
     )

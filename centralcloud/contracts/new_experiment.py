@@ -23,6 +23,7 @@ from centralcloud.contracts.fleet_configuration.experiment import (
 )
 from centralcloud.contracts.fleet_configuration.rule import RoutingRule
 from centralcloud.contracts.fleet_configuration.values import MAX_LABEL_LENGTH, Entry, Label, convert, to_body
+from centralcloud.contracts.limits import COMPLEXITIES
 
 #: The margin follows from the fleet's traffic: a small one takes long to show, and where many requests fail even longer.
 _MARGIN: Final = 0.02
@@ -31,6 +32,7 @@ _MARGIN_OF_FAILING: Final = 0.03
 _BUSY_PER_MINUTE: Final = 500.0
 _FAILING_BELOW: Final = 0.85
 _LONGEST_SLUG: Final = 60
+_ALL_COMPLEXITIES: Final = frozenset(COMPLEXITIES)
 _MEANS_TO_CAP: Final = 3.0
 
 
@@ -143,14 +145,15 @@ def default_cap(mean: float) -> float:
 
 
 def restarts(experiment: Experiment, earlier: Iterable[Experiment]) -> int:
-    """Return how many of the earlier experiments tried one of these treatments in this scope.
+    """Return how many of the earlier experiments tried one of these treatments in this scope, however it was written.
 
     An experiment that is begun again until it wins errs as often as it is begun: alpha is divided.
     """
     tried = {_content(each) for each in experiment.treatments}
+    scope = _requests_of(experiment.scope)
     return sum(
-        each.id != experiment.id
-        and each.scope == experiment.scope
+        each.salt != experiment.salt
+        and _requests_of(each.scope) == scope
         and any(_content(treatment) in tried for treatment in each.treatments)
         for each in earlier
     )
@@ -265,7 +268,16 @@ def _steps(kind: Kind, treatments: int) -> list[float]:
 
 
 def _content(treatment: Treatment) -> tuple[Any, ...]:
-    return treatment.model, treatment.policy, treatment.score_table
+    """Return what a treatment is, whatever its name and the order of its scores."""
+    table = {(each.model_id, each.complexity): (each.score, each.mean, each.n_eff) for each in treatment.score_table}
+    return treatment.model, treatment.policy, frozenset(table.items())
+
+
+def _requests_of(scope: ExperimentScope) -> tuple[frozenset[str], ...]:
+    """Return which requests a scope has: in any order, and with all complexities as with none named."""
+    found = [scope.complexities, scope.task_types, scope.policies, scope.workspaces, scope.requested_models]
+    sets = [frozenset[str](each) for each in found]
+    return tuple(frozenset() if each == _ALL_COMPLEXITIES else each for each in sets)
 
 
 def _corrected(experiment: Experiment, attempt: int) -> tuple[Experiment, str]:

@@ -3,7 +3,7 @@
 import math
 from typing import Final
 
-from centralcloud.experiments.canary import CanaryPlan, Facts
+from centralcloud.contracts.canary import CanaryPlan, Facts
 from centralcloud.experiments.e_process import BETS, EProcess, Metric, Sessions, log_mean_exp, running
 from centralcloud.runtime.arrays import Booleans, Floats, np
 
@@ -43,7 +43,7 @@ class CanaryEvidence:
         self.treated: Floats = np.zeros(runs)
         self._margin: Floats = np.zeros((runs, len(BETS)))
         self._window: Floats = np.zeros((runs, len(BETS)))
-        self._starts: Floats = np.full((len(plan.steps), runs, len(BETS)), np.inf)
+        self._starts: Floats = np.full((len(plan.shares), runs, len(BETS)), np.inf)
         self._starts[0] = 0.0
         self._ratio_start: Floats = np.zeros_like(self.rollback.above)
         self._prompt_start: Floats = np.zeros((runs, len(BETS)))

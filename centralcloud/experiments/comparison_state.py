@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from centralcloud.contracts import CentralCloudError
+from centralcloud.contracts.canary import CanaryPlan
 from centralcloud.experiments.bad_minutes import BadMinutes
-from centralcloud.experiments.canary import CanaryPlan
 from centralcloud.experiments.canary_evidence import CAPPED, SUCCESS, CanaryEvidence
 from centralcloud.experiments.e_process import EProcess, Metric
 from centralcloud.experiments.interval import UNKNOWN

@@ -16,11 +16,12 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 
+from centralcloud.contracts.canary import Facts
+from centralcloud.contracts.experiment_conditions import canary_plan
 from centralcloud.contracts.fleet_configuration import Experiment
 from centralcloud.contracts.fleet_configuration.experiment import CONTROL as CONTROL_NAME
 from centralcloud.experiments import session_batches as batches
 from centralcloud.experiments.array_rows import read_arrays
-from centralcloud.experiments.canary import Facts
 from centralcloud.experiments.comparison_folding import (
     FirstOutcomes,
     count_decisions,
@@ -33,7 +34,6 @@ from centralcloud.experiments.decision_time import to_microseconds, to_time
 from centralcloud.experiments.late_records import LateRecords
 from centralcloud.experiments.results import store_results
 from centralcloud.experiments.session_batches import Clock, Decisions, OpenSessions, assemble, outcome_type
-from centralcloud.experiments.stages import canary_plan
 from centralcloud.runtime.arrays import Booleans, np
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.store.swallowed_rows import require_stored
@@ -125,7 +125,7 @@ class _Fold:
         self._minute = max(_LEAST_MINUTE, round(plan.minute_seconds * _MICROSECONDS))
         self._idle = round(plan.idle_seconds * _MICROSECONDS)
         self._within = timedelta(seconds=plan.outcome_within_seconds)
-        self._plan = canary_plan(plan)
+        self._plan = canary_plan(experiment)
         self._progress = self._begin()
         self._late = LateRecords.read(self._progress.state)
         self._states: dict[int, bytes] = {}

@@ -13,8 +13,8 @@ import psycopg
 from msgspec.structs import replace
 from psycopg.types.json import Jsonb
 
+from centralcloud.contracts.canary import Facts
 from centralcloud.contracts.fleet_configuration import Experiment, ExperimentStage
-from centralcloud.experiments.canary import Facts
 from centralcloud.experiments.stages import change_words, is_settling, next_stage, verdicts_of
 from centralcloud.runtime.configuration.experiments import UnknownExperimentError, change_stage, read_experiments
 from centralcloud.runtime.configuration.writing import Author, ConfigurationConflictError
@@ -135,9 +135,13 @@ def _write(connection: psycopg.Connection[Any], before: Experiment, after: Exper
 
 
 def _verdict(before: ExperimentStage, after: ExperimentStage) -> str:
-    """Return the word for a change of the stage."""
+    """Return the word for a change of the stage. A canary is promoted when the evidence is reached, before its hold."""
+    if after.status == "promoted" and before.winner is not None:
+        return "confirmed"
     if after.status != "running":
         return after.status
+    if after.winner is not None:
+        return "promoted"
     return "retry" if before.status == "paused" else "step"
 
 

@@ -8,8 +8,8 @@ from typing import Any, Final, NamedTuple
 import psycopg
 from psycopg.types.json import Jsonb
 
+from centralcloud.contracts.canary import Facts
 from centralcloud.contracts.fleet_configuration import Experiment
-from centralcloud.experiments.canary import Facts
 from centralcloud.experiments.comparison_state import COMPARISON, COUNTED, METRICS, TIME_CLASS_GROWTH, Comparison
 from centralcloud.experiments.e_process import log_mean_exp
 from centralcloud.experiments.interval import intersect, interval

@@ -4,6 +4,9 @@ A step has two phases. In the first one `before` is the share until then: the se
 control. Once no session from before the step is open, `before` goes, and the new share is treated; the dwell counts from
 then on. Until then the experiment does not move up.
 
+A canary with a hold is promoted by one more step: a few sessions stay with control, under the same guards. The promotion is
+final at the end of the hold: until then nothing else is changed, so that a roll back has nothing to take back.
+
 A pause ends when the sessions from before it are folded: the failures that it is for must not count again after it.
 
 An A/B test has one step. Nothing promotes it, and its verdicts (`verdicts_of`) do not change its stage; the guards of a
@@ -17,11 +20,12 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
+from centralcloud.contracts.canary import Facts, Stage, advance
+from centralcloud.contracts.canary import Status as CanaryStatus
 from centralcloud.contracts.experiment_changes import moved
-from centralcloud.contracts.fleet_configuration import Experiment, ExperimentPlan, ExperimentStage
+from centralcloud.contracts.experiment_conditions import canary_plan, canary_stage, no_facts
+from centralcloud.contracts.fleet_configuration import Experiment, ExperimentStage
 from centralcloud.contracts.fleet_configuration.experiment import Status
-from centralcloud.experiments.canary import CanaryPlan, Facts, Stage, advance
-from centralcloud.experiments.canary import Status as CanaryStatus
 from centralcloud.runtime.wording import percent
 
 #: The reason of an experiment that was stopped because its sessions are not split as planned.
@@ -32,10 +36,10 @@ _STATUS: Final[Mapping[CanaryStatus, Status]] = {
     "paused": "paused",
     "promoted": "promoted",
     "rolled_back": "rolledBack",
-    "inconclusive": "inconclusive",
+    "undecided": "undecided",
 }
 #: The statuses that end a test or pause it, the gravest first.
-_DOWNWARDS: Final[tuple[CanaryStatus, ...]] = ("rolled_back", "paused", "inconclusive")
+_DOWNWARDS: Final[tuple[CanaryStatus, ...]] = ("rolled_back", "paused", "undecided")
 
 
 class Differs(NamedTuple):
@@ -67,7 +71,7 @@ def next_stage(
         return stage
     if alarm and stage.status == "running":
         return moved(stage, now, "stopped", SAMPLE_RATIO)
-    before = _to_canary(stage)
+    before = canary_stage(stage)
     found, treatment = _advanced(experiment, before, facts, now)
     if before.status == "paused" and has_older_sessions:
         return stage
@@ -97,25 +101,6 @@ def verdicts_of(experiment: Experiment, facts: Sequence[Facts]) -> list[Differs]
     return found
 
 
-def canary_plan(plan: ExperimentPlan) -> CanaryPlan:
-    """Return the plan of an experiment as that of a canary."""
-    return CanaryPlan(
-        steps=plan.steps,
-        dwell_seconds=plan.dwell_seconds,
-        margin=plan.margin,
-        harm_budget=plan.harm_budget,
-        ratio_limit=plan.ratio_limit,
-        alpha=plan.alpha,
-        rollback_alpha=plan.rollback_alpha,
-        win_needed=plan.require_better,
-        least_treated=plan.least_treated,
-        retries=plan.retries,
-        retry_pause_seconds=plan.retry_pause_seconds,
-        horizon_seconds=plan.horizon_seconds,
-        horizon_outcomes=plan.horizon_outcomes,
-    )
-
-
 def is_settling(before: ExperimentStage, after: ExperimentStage) -> bool:
     """Return whether a change is the second phase of a step: the share of before is gone, and nothing else has changed."""
     return before.before is not None and after == replace(before, before=None, since=after.since)
@@ -127,6 +112,8 @@ def change_words(before: ExperimentStage, after: ExperimentStage) -> str:
         words = {"paused": "paused", "rolledBack": "rolled back", "promoted": f"promoted {after.winner}"}
         return f"{words.get(after.status, after.status)}: {after.reason}"
     share = percent(after.share)
+    if after.winner is not None and before.winner is None:
+        return f"promoted {after.winner}, on hold with {share} of the sessions: {after.reason}"
     if is_settling(before, after):
         return f"{share} of the sessions: no session from before the step is open"
     if before.status == "paused":
@@ -136,20 +123,15 @@ def change_words(before: ExperimentStage, after: ExperimentStage) -> str:
 
 def _advanced(experiment: Experiment, before: Stage, facts: Sequence[Facts], now: datetime) -> tuple[Stage, int | None]:
     """Return the next stage of a canary; and, of a test with several treatments, the one that is the reason."""
-    plan = canary_plan(experiment.plan)
-    each_found = [advance(plan, before, each, now.timestamp()) for each in facts or [_no_facts(plan)]]
+    plan = canary_plan(experiment)
+    each_found = [advance(plan, before, each, now.timestamp()) for each in facts or [no_facts(plan)]]
     if experiment.kind == "canary":
         return each_found[0], None
     for status in _DOWNWARDS:
         for number, found in enumerate(each_found):
             if found.status == status and found != before:
-                return found, number if status != "inconclusive" and len(experiment.treatments) > 1 else None
+                return found, number if status != "undecided" and len(experiment.treatments) > 1 else None
     return (before if each_found[0].status == "promoted" else each_found[0]), None
-
-
-def _to_canary(stage: ExperimentStage) -> Stage:
-    status: CanaryStatus = "paused" if stage.status == "paused" else "ramping"
-    return Stage(status, stage.step, stage.since.timestamp(), stage.began.timestamp(), stage.retries, stage.reason)
 
 
 def _to_stage(experiment: Experiment, found: Stage, now: datetime, treatment: int | None) -> ExperimentStage:
@@ -163,14 +145,11 @@ def _to_stage(experiment: Experiment, found: Stage, now: datetime, treatment: in
         stage,
         status="running",
         step=found.step,
-        share=experiment.plan.steps[found.step],
+        share=experiment.shares[found.step],
         before=stage.share,  # 0 after a pause
+        winner=experiment.treatments[0].name if found.step == len(experiment.plan.steps) else None,
         since=now,
         retries=found.retries,
         reason=reason,
         by_hand=False,
     )
-
-
-def _no_facts(plan: CanaryPlan) -> Facts:
-    return Facts(0, 0, 0, 0, 0, 0, (0.0,) * len(plan.steps), 0, None, None, (0.0,))

@@ -180,7 +180,7 @@ def rollback_sentence(experiment: Experiment, treatment: int, facts: Facts, at: 
 
 def _hint(experiment: Experiment, success: Mapping[str, Any], facts: Facts, at: datetime) -> str | None:
     """Return when a difference of the margin most likely shows, at the largest share of the plan."""
-    if experiment.stage.status != "running":
+    if experiment.stage.status != "running" or experiment.is_held:
         return None
     control, treated = (int(success[arm]["outcomes"]) for arm in ("control", "treatment"))
     mean = success["control"]["mean"]

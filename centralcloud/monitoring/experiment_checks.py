@@ -48,7 +48,7 @@ def experiments_in_words(found: Experiments) -> str:
 
 
 def as_json(found: Experiments) -> dict[str, Any]:
-    """Return the experiments for programs. Times are ISO 8601, ages in seconds, shares 0 to 0.5."""
+    """Return the experiments for programs. Times are ISO 8601, ages in seconds, shares 0 to 0.95."""
     return {
         "unattended_seconds": found.unattended_seconds,
         "experiments": [

@@ -69,7 +69,7 @@ def _end(state: ExperimentState) -> Iterator[Finding]:
             f"was rolled back {_when(state)}: {stage.reason}; every session is served by {CONTROL}. "
             f"`{_command(state, 'show')}` has the evidence{_withdrawn(state)}",
         )
-    elif stage.status == "inconclusive":
+    elif stage.status == "undecided":
         plan, outcomes = state.experiment.plan, round(sum(state.outcomes().values()))
         yield _finding(
             EXPERIMENT_UNDECIDED,

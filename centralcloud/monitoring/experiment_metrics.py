@@ -17,7 +17,8 @@ VERDICTS: Final = (
     "retry",
     "rolledBack",
     "promoted",
-    "inconclusive",
+    "confirmed",
+    "undecided",
     "stopped",
     "better",
     "worse",
@@ -113,11 +114,17 @@ class _Family(NamedTuple):
 
 _FAMILIES: Final = (
     _Family("status", False, "1: the open experiment has this status; 0: it has another", ("status",), _statuses),
-    _Family("step", False, "Step of the ramp, from 0", (), lambda state: {(): state.experiment.stage.step}),
+    _Family(
+        "step",
+        False,
+        "Step of the ramp, from 0; a hold is the last",
+        (),
+        lambda state: {(): state.experiment.stage.step},
+    ),
     _Family(
         "share",
         False,
-        "Share of the sessions of its scope that each treatment gets, 0 to 0.5",
+        "Share of the sessions of its scope that each treatment gets, 0 to 0.5; 0.95 in the hold after a promotion",
         (),
         lambda state: {(): state.experiment.split.share},
     ),

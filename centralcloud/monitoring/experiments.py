@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import psycopg
 
-from centralcloud.contracts.experiment_changes import STATUS_WORDS
+from centralcloud.contracts.experiment_changes import status_words
+from centralcloud.contracts.experiment_conditions import waiting_in_json
 from centralcloud.contracts.fleet_configuration import CONTROL, Experiment, to_body
 from centralcloud.contracts.limits import EXPERIMENTS_SILENT_SECONDS
 from centralcloud.experiments.comparison_state import COMPARISON
@@ -21,6 +22,7 @@ from centralcloud.experiments.statements import (
     statement_of,
     statements_of,
 )
+from centralcloud.experiments.waiting import read_conditions, waiting_lines
 from centralcloud.runtime.configuration.experiments import find_experiment, read_experiments
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.wording import age, ago, counted, decimals, percent
@@ -68,6 +70,7 @@ def show_experiment(connection: psycopg.Connection[Any], name: str) -> dict[str,
     experiment, version = find_experiment(connection, name)
     known = facts_by_treatment(read_results(connection, experiment.id))
     facts = [known.get((experiment.id, number), {}) for number in range(len(experiment.treatments))]
+    waiting = read_conditions(experiment, dict(enumerate(facts)), now)
     seen_at = _EXPERIMENTS_SEEN.one(connection)
     actions = list_actions(connection, subject=f"experiment/{experiment.id}", limit=_MOST_ACTIONS)
     verdicts = [each._asdict() for each in read_verdicts(connection, experiment.id)]
@@ -75,6 +78,7 @@ def show_experiment(connection: psycopg.Connection[Any], name: str) -> dict[str,
         "version": version,
         "experiment": to_body(experiment),
         "sentences": list(_sentences(experiment, facts, now, seen_at)),
+        **waiting_in_json(waiting, experiment.treatments),
         "results": [
             {"treatment": treatment.name, **row}
             for treatment, each in zip(experiment.treatments, facts, strict=True)
@@ -94,7 +98,7 @@ def _row(experiment: Experiment, number: int, facts: _Facts, now: datetime) -> d
         "id": experiment.id,
         "name": experiment.name,
         "kind": experiment.kind,
-        "status": STATUS_WORDS[stage.status],
+        "status": status_words(stage),
         "by_hand": stage.by_hand,
         "since": stage.since,
         "share": 1.0 if stage.winner == experiment.treatments[number].name else stage.share,
@@ -117,6 +121,7 @@ def _sentences(
     if experiment.is_open and (seen_at is None or (now - seen_at).total_seconds() > EXPERIMENTS_SILENT_SECONDS):
         since = "yet" if seen_at is None else f"for {age((now - seen_at).total_seconds())}"
         yield f"no daemon has looked after it {since}: gateways send every session to control"
+    yield from waiting_lines(experiment, read_conditions(experiment, dict(enumerate(facts)), now), now)
     intervals = {}
     for number, (treatment, each) in enumerate(zip(experiment.treatments, facts, strict=True)):
         said = _about_success(experiment, number, each, now)
@@ -138,12 +143,15 @@ def _sentences(
 def _about_stage(experiment: Experiment, now: datetime) -> str:
     stage, plan = experiment.stage, experiment.plan
     kind = "canary" if experiment.kind == "canary" else "A/B test"
-    said = f"{kind} {experiment.id}: {STATUS_WORDS[stage.status]}"
-    if stage.status == "running":
+    said = f"{kind} {experiment.id}: {status_words(stage)}"
+    if experiment.is_held:
+        said = f"{said}: {percent(stage.share)} of the sessions go to {stage.winner}"
+    elif stage.status == "running":
         of = f", step {stage.step + 1} of {len(plan.steps)}" if experiment.kind == "canary" else ""
-        waits = ", once the sessions from before have ended" if stage.before is not None else ""
         each = " for each treatment" if len(experiment.treatments) > 1 else ""
-        said = f"{said} with {percent(stage.share)} of the sessions{each}{of}{waits}"
+        said = f"{said} with {percent(stage.share)} of the sessions{each}{of}"
+    if stage.status == "running" and stage.before is not None:
+        said = f"{said}, once the sessions from before have ended"
     if stage.status == "paused" and not stage.by_hand:
         said = f"{said}, to begin again after {age(plan.retry_pause_seconds)}"
     return f"{said}, {ago((now - stage.since).total_seconds())}: {stage.reason}"

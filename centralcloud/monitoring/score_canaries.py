@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 import psycopg
 
 from centralcloud.contracts import ContractError
-from centralcloud.contracts.experiment_changes import OVERTAKEN, STATUS_WORDS
+from centralcloud.contracts.experiment_changes import OVERTAKEN, status_words
 from centralcloud.contracts.fleet_configuration import Experiment, TableScore, parse_experiment
 from centralcloud.contracts.fleet_configuration.configuration import entry_path
 from centralcloud.learning.settings import CanarySettings
@@ -41,11 +41,11 @@ class ScoreCanary(NamedTuple):
             wait = "waits" if len(self.scores) == 1 else "wait"
             share = f" with {percent(stage.share)} of the sessions" if stage.status == "running" else ""
             return (
-                f"{number} of {rule} {wait} for the canary {self.experiment.id} ({STATUS_WORDS[stage.status]}{share}): "
+                f"{number} of {rule} {wait} for the canary {self.experiment.id} ({status_words(stage)}{share}): "
                 f"{self.experiment.name}"
             )
         return (
-            f"{number} of {rule} withdrawn: the canary {self.experiment.id} is {STATUS_WORDS[stage.status]} "
+            f"{number} of {rule} withdrawn: the canary {self.experiment.id} is {status_words(stage)} "
             f"({stage.reason}); proposed again from {self.again_at:%Y-%m-%d %H:%M} UTC on"
         )
 

@@ -61,7 +61,8 @@ def explain(error: ValidationError, parts: Mapping[str, type[BaseModel]]) -> str
         *parents, key = first["loc"]
         part = parts[next((str(each) for each in reversed(parents) if str(each) in parts), "")]
         where = path.rpartition(".")[0]
-        return f"{where or 'scenario'}: found the key {quote(key)}, expected one of {', '.join(part.model_fields)}"
+        known = ", ".join(field.alias or name for name, field in part.model_fields.items())
+        return f"{where or 'scenario'}: found the key {quote(key)}, expected one of {known}"
     if first["type"] == "missing":
         return f"{path}: found nothing, expected a value"
     expected = re.sub(r"^Input should( be)?|^(Value|List|Dictionary|String) should (be|have)", "", first["msg"]).strip()

@@ -1,6 +1,7 @@
 -- Rights on the functions by which experiments are started, and shown by gateways. A role that may exchange spend is a gateway or
 -- a worker, one that may write the configuration starts experiments.
-REVOKE ALL ON FUNCTION centralcloud.experiment_report, centralcloud.experiments_ever, centralcloud.scope_traffic FROM PUBLIC;
+REVOKE ALL ON FUNCTION centralcloud.experiment_report, centralcloud.experiments_ever, centralcloud.models_heard_of,
+    centralcloud.scope_traffic FROM PUBLIC;
 DO $$
 DECLARE gateway text; configurator text; operator text;
 BEGIN
@@ -19,7 +20,8 @@ BEGIN
             AND a.grantee <> p.proowner AND a.grantee <> 0
     LOOP
         EXECUTE format(
-            'GRANT EXECUTE ON FUNCTION centralcloud.experiments_ever, centralcloud.scope_traffic TO %s', configurator
+            'GRANT EXECUTE ON FUNCTION centralcloud.experiment_report, centralcloud.experiments_ever, '
+            'centralcloud.models_heard_of, centralcloud.scope_traffic TO %s', configurator
         );
     END LOOP;
     -- An operator sees whether a daemon looks after what it changes.

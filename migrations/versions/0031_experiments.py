@@ -16,7 +16,7 @@ def upgrade() -> None:
     for function in ("configuration_since.v2", "current_experiments.v1", "set_experiment_stage.v1"):
         run_sql_file(f"functions/{function}.sql")
     run_sql_file("0031_grants.sql")
-    for function in ("experiment_report.v1", "experiments_ever.v1", "scope_traffic.v1"):
+    for function in ("experiment_report.v1", "experiments_ever.v1", "models_heard_of.v1", "scope_traffic.v1"):
         run_sql_file(f"functions/{function}.sql")
     run_sql_file("0031_api_grants.sql")
     run_sql_file("functions/start_score_canary.v1.sql")

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from centralcloud.contracts.canary import CanaryPlan, Stage
 from centralcloud.experiments.bad_minutes import ArmMinute
-from centralcloud.experiments.canary import CanaryPlan, Stage
 from centralcloud.experiments.e_process import Sessions
 from centralcloud.simulate.experiments.canary_runs import CanaryRuns
 from support.session_streams import outcomes_of

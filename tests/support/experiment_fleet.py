@@ -48,6 +48,7 @@ FAST: Final[dict[str, Any]] = {
     "latencyCapMs": 500.0,
     "costCapUsd": 0.0005,
     "horizonSeconds": 600.0,
+    "holdSeconds": 1.0,
 }
 
 
@@ -110,7 +111,9 @@ class ExperimentFleet:
             "plan": FAST | plan,
         }
         file.write_text(json.dumps(described))
-        found: str = json.loads(self.run("experiments", "start", str(file), "--json"))["experiment"]["id"]
+        found: str = json.loads(self.run("experiments", "start", str(file), "--any-model", "--json"))["experiment"][
+            "id"
+        ]
         return found
 
     def stage(self, experiment: str) -> dict[str, Any]:

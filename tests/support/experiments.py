@@ -6,9 +6,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from centralcloud.contracts.canary import Facts
 from centralcloud.contracts.fleet_configuration import Experiment, ExperimentStage
 from centralcloud.contracts.new_experiment import begin
-from centralcloud.experiments.canary import Facts
 
 BEGAN = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
 TOKEN = "0123456789abcdef"

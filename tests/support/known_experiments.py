@@ -8,11 +8,11 @@ import psycopg
 from msgspec.structs import replace
 from psycopg.types.json import Jsonb
 
+from centralcloud.contracts.canary import Facts
+from centralcloud.contracts.experiment_conditions import canary_plan
 from centralcloud.contracts.fleet_configuration import Experiment, put
-from centralcloud.experiments.canary import Facts
 from centralcloud.experiments.comparison_state import COUNTED, METRICS, Comparison
 from centralcloud.experiments.results import comparison_facts, metric_facts, store_results
-from centralcloud.experiments.stages import canary_plan
 from centralcloud.runtime.configuration.writing import Author, change_configuration
 from centralcloud.runtime.postgres.database import Database
 from support.experiments import NO_EVIDENCE, an_experiment
@@ -137,7 +137,7 @@ def fill_with_experiments(url: str, *, name: str = "gpt-x on trial", model: str 
 
 
 def _comparison(experiment: Experiment, known: Known) -> Comparison:
-    found = Comparison(canary_plan(experiment.plan))
+    found = Comparison(canary_plan(experiment))
     for arm, (outcomes, successes) in enumerate((known.control, known.treatment)):
         sums = {"success": successes, "request_success": successes + (outcomes - successes) / 2, "arrived": outcomes}
         for row, metric in enumerate(METRICS):

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from centralcloud.contracts.canary import HOLD_SHARE
 from centralcloud.contracts.errors import ContractError, quote
 from centralcloud.contracts.estimate import Estimate
 from centralcloud.contracts.experiment_arms import Split
@@ -33,7 +34,7 @@ _MAX_STEPS: Final = 10
 _MAX_TABLE_SCORES: Final = 600
 
 Kind = Literal["canary", "ab"]
-Status = Literal["running", "paused", "promoted", "rolledBack", "inconclusive", "stopped"]
+Status = Literal["running", "paused", "promoted", "rolledBack", "undecided", "stopped"]
 Complexity = Literal["simple", "medium", "complex"]
 
 _Share = Annotated[float, msgspec.Meta(gt=0, le=0.5)]
@@ -145,9 +146,12 @@ class ExperimentPlan(Entry, frozen=True):
         least_treated: outcomes of treatment before a step.
         retries, retry_pause_seconds: how often a canary begins again after a roll back, and after which time.
         horizon_seconds, horizon_outcomes: when it ends undecided.
+        hold_seconds: for so long 5% of the sessions stay with control after a canary was promoted, under the same guards;
+            only then the promotion is final. 0: at once.
         latency_cap_ms, cost_cap_usd: times and costs are compared up to here.
         slo_ms: an answer that takes longer breaks the objective.
-        idle_seconds: a session without a request for so long has ended.
+        idle_seconds: a session without a request for so long has ended. Verdicts wait for it: with 300 seconds they come
+            after about half the time that 1800 take.
         outcome_within_seconds: a request without an outcome after this time has failed. The longest time of a request, 900
             seconds by default, and a minute: events of a slower one come too late to count, in the slower arm alone.
         window_seconds: no window of this length may multiply the evidence for a promotion by more than 2; a tenth of it is
@@ -167,10 +171,11 @@ class ExperimentPlan(Entry, frozen=True):
     retry_pause_seconds: _Seconds = 900.0
     horizon_seconds: _Seconds = 14 * 86_400.0
     horizon_outcomes: _Count = 200_000
+    hold_seconds: Annotated[float, msgspec.Meta(ge=0, le=366 * 86_400)] = 86_400.0
     latency_cap_ms: Annotated[float, msgspec.Meta(gt=0, le=86_400_000)] = 10_000.0
     cost_cap_usd: Annotated[float, msgspec.Meta(gt=0, le=1000)] = 0.1
     slo_ms: Annotated[float, msgspec.Meta(gt=0, le=86_400_000)] | None = None
-    idle_seconds: _Seconds = 1800.0
+    idle_seconds: _Seconds = 300.0
     outcome_within_seconds: _Seconds = 960.0
     window_seconds: _Seconds = 600.0
 
@@ -186,20 +191,20 @@ class ExperimentStage(Entry, frozen=True, kw_only=True):
     Attributes:
         status: ``promoted``: every session of the scope goes to the treatment `winner`. Otherwise only ``running`` sends
             sessions to treatments.
-        step: the place in the steps of the plan.
-        share: of each treatment, 0 to 1/2.
+        step: the place in the steps of the plan; as many as these: the hold after a promotion.
+        share: of each treatment, 0 to 1/2; in a hold 0.95.
         before: the share until this step, while sessions from that time may be open: they are not moved. None: none are.
         since: when the step, or the status, began; once `before` is gone, when the share did.
         began: when the experiment did.
         retries: how often it has begun again.
         reason: why it is there, in a few words.
-        winner: the treatment that was promoted.
+        winner: the treatment that was promoted; known from the begin of a hold.
         by_hand: an operator brought it there. A pause by hand ends by hand alone, and a promotion by hand is not a verdict.
     """
 
     status: Status
-    step: Annotated[int, msgspec.Meta(ge=0, lt=_MAX_STEPS)] = 0
-    share: Annotated[float, msgspec.Meta(ge=0, le=0.5)] = 0.0
+    step: Annotated[int, msgspec.Meta(ge=0, le=_MAX_STEPS)] = 0
+    share: Annotated[float, msgspec.Meta(ge=0, le=HOLD_SHARE)] = 0.0
     before: Annotated[float, msgspec.Meta(ge=0, le=0.5)] | None = None
     since: datetime
     began: datetime
@@ -238,6 +243,24 @@ class Experiment(Entry, frozen=True, kw_only=True):
     def is_routed(self) -> bool:
         """Whether its treatments may serve requests, so that what they name must exist: it is open, or was promoted."""
         return self.is_open or self.stage.status == "promoted"
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """The share of each treatment by step, with that of the hold after a promotion as the last one."""
+        has_hold = self.kind == "canary" and self.plan.hold_seconds > 0
+        return (*self.plan.steps, HOLD_SHARE) if has_hold else self.plan.steps
+
+    @property
+    def promoted_table(self) -> tuple[TableScore, ...]:
+        """The score table that was promoted, and whose hold is over; empty: none was."""
+        stage = self.stage
+        winners = [each.score_table for each in self.treatments if each.name == stage.winner]
+        return winners[0] if stage.status == "promoted" and winners else ()
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a treatment was promoted, and a few sessions stay with control for a while."""
+        return self.stage.status == "running" and self.stage.step == len(self.plan.steps)
 
     @property
     def split(self) -> Split:
@@ -334,17 +357,20 @@ def _check_plan(experiment: Experiment, field: str) -> None:
 
 def _check_stage(experiment: Experiment, field: str) -> None:
     stage, path = experiment.stage, f"{field}.stage"
-    if stage.step >= len(experiment.plan.steps):
-        raise ContractError(f"{path}.step", str(stage.step), f"less than {len(experiment.plan.steps)}")
-    _check_share(max(stage.share, stage.before or 0.0), len(experiment.treatments), f"{path}.share")
+    if stage.step >= len(experiment.shares):
+        raise ContractError(f"{path}.step", str(stage.step), f"less than {len(experiment.shares)}")
+    if not (experiment.is_held and stage.share == HOLD_SHARE):
+        _check_share(stage.share, len(experiment.treatments), f"{path}.share")
+    _check_share(stage.before or 0.0, len(experiment.treatments), f"{path}.before")
     for name in ("since", "began"):
         if getattr(stage, name).tzinfo is None:
             raise ContractError(f"{path}.{name}", quote(getattr(stage, name)), "a time in ISO 8601 with a zone")
     check_name(stage.reason or "-", f"{path}.reason", MAX_LABEL_LENGTH)
     names = [each.name for each in experiment.treatments]
-    if (stage.winner in names) != (stage.status == "promoted"):
+    has_winner = stage.status == "promoted" or experiment.is_held
+    if (stage.winner in names) != has_winner:
         found = quote(stage.winner) if stage.winner is not None else "nothing"
-        expected = "the name of a treatment" if stage.status == "promoted" else "no winner: it is not promoted"
+        expected = "the name of a treatment" if has_winner else "no winner: it is not promoted"
         raise ContractError(f"{path}.winner", found, expected)
 
 

@@ -1,12 +1,14 @@
 """References between entries of the configuration: of policies to each other, and of anything to a model. Pure."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from centralcloud.contracts.errors import ContractError, quote
 
 if TYPE_CHECKING:
     from centralcloud.contracts.fleet_configuration.configuration import FleetConfiguration
+
+_MOST_NAMED: Final = 10
 
 
 def path_in(section: str, entry_id: str) -> str:
@@ -26,7 +28,7 @@ def check_policies(entries: Mapping[str, Mapping[str, Any]]) -> None:
     policies = entries["policy"]
     for path, name in _policy_references(entries):
         if name not in policies:
-            raise ContractError(path, quote(name), "the name of a policy")
+            raise ContractError(path, quote(name), f"the name of a policy in routingPolicies: {_named(policies)}")
     for name in policies:
         chain = [name]
         while (following := policies[chain[-1]].fallback) is not None:
@@ -35,6 +37,12 @@ def check_policies(entries: Mapping[str, Mapping[str, Any]]) -> None:
                 path = f"{path_in('routingPolicies', name)}.fallback"
                 found = f"a cycle: {' -> '.join(map(quote, chain[chain.index(following) :]))}"
                 raise ContractError(path, found, "policies that end")
+
+
+def _named(policies: Mapping[str, Any]) -> str:
+    names = sorted(policies)
+    more = f" and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else ""
+    return f"{', '.join(names[:_MOST_NAMED])}{more}" if names else "there is none yet"
 
 
 def _policy_references(entries: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]:

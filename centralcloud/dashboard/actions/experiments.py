@@ -8,11 +8,11 @@ from typing import Final, NamedTuple
 from centralcloud.administration.experiments import StageChange, change
 from centralcloud.contracts.errors import quote
 from centralcloud.contracts.experiment_changes import (
-    STATUS_WORDS,
     ExperimentStateError,
     paused,
     promoted,
     resumed,
+    status_words,
     stopped,
 )
 from centralcloud.contracts.fleet_configuration import CONTROL, Experiment
@@ -199,7 +199,8 @@ class PromoteAction(_StageAction):
             what = f"Every session of its scope goes to {winner}: {treatment_words(treatment)}."
         return (
             what,
-            "It is recorded as done by hand: the evidence has not decided it. That holds until the experiment is removed.",
+            "It is recorded as done by hand: the evidence has not decided it. It is final at once, without the hold of a "
+            "promotion by the evidence, until the experiment is removed.",
         )
 
 
@@ -239,7 +240,7 @@ def _stands(experiment: Experiment, scene: Scene) -> str:
     stage = experiment.stage
     share = f" with {sessions_words(experiment)}" if stage.status == "running" else ""
     reason = f": {stage.reason}" if stage.reason else ""
-    return f"{experiment.name} is {STATUS_WORDS[stage.status]}{share} since {at(stage.since, scene.zone)}{reason}."
+    return f"{experiment.name} is {status_words(stage)}{share} since {at(stage.since, scene.zone)}{reason}."
 
 
 def _wanted(form: Form) -> str:

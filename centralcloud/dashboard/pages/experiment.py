@@ -44,7 +44,7 @@ _HEADLINES: Final = {
     "paused": "{name} is paused: every session goes to control",
     "promoted": "{winner} was promoted: every session of the scope goes to it",
     "rolledBack": "{name} was rolled back: every session goes to control",
-    "inconclusive": "{name} ended undecided: every session goes to control",
+    "undecided": "{name} ended undecided: every session goes to control",
     "stopped": "{name} was stopped: every session goes to control",
 }
 _MARKS: Final = {"running": "good", "paused": "look", "promoted": "good", "rolledBack": "look"}
@@ -182,7 +182,8 @@ def heading(configured: ConfiguredExperiment, facts: Sequence[Facts], at: dateti
     """Return the answer: "gpt-x on trial runs: 5% of the sessions"."""
     experiment = configured.experiment
     stage = experiment.stage
-    headline = _HEADLINES.get(stage.status, "{name} runs: {sessions}").format(
+    running = "{winner} was promoted, on hold: {sessions}" if experiment.is_held else "{name} runs: {sessions}"
+    headline = _HEADLINES.get(stage.status, running).format(
         name=experiment.name, winner=stage.winner, sessions=sessions_words(experiment)
     )
     return Heading(

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from centralcloud.contracts.experiment_changes import STATUS_WORDS
+from centralcloud.contracts.experiment_changes import status_words
 from centralcloud.contracts.fleet_configuration import (
     Experiment,
     ExperimentPlan,
@@ -43,7 +43,8 @@ _VERDICTS: Final[Mapping[str, tuple[State, str]]] = {
     "paused": ("look", "paused itself"),
     "rolledBack": ("look", "was rolled back"),
     "promoted": ("good", "was promoted"),
-    "inconclusive": ("neutral", "ended undecided"),
+    "confirmed": ("good", "is final: no guard was reached in the hold"),
+    "undecided": ("neutral", "ended undecided"),
     "stopped": ("look", "was stopped"),
     "better": ("good", "is better in success"),
     "worse": ("bad", "is worse in success"),
@@ -53,7 +54,7 @@ _VERDICTS: Final[Mapping[str, tuple[State, str]]] = {
 
 def status_badge(stage: ExperimentStage) -> tuple[State, str]:
     """Return the state and the words of a status: "paused by hand"."""
-    words = STATUS_WORDS[stage.status]
+    words = status_words(stage)
     by_hand = stage.by_hand and stage.status in ("paused", "stopped", "promoted")
     return _STATES.get(stage.status, "neutral"), f"{words} by hand" if by_hand else words
 
@@ -102,11 +103,13 @@ def sessions_words(experiment: Experiment) -> str:
 def stage_words(experiment: Experiment) -> str:
     """Return where an experiment stands, as the rest of a sentence: "runs with 5% of the sessions"."""
     stage = experiment.stage
+    if experiment.is_held:
+        return f"has promoted {stage.winner}, on hold: {sessions_words(experiment)}"
     if stage.status == "running":
         return f"runs with {sessions_words(experiment)}"
     if stage.status == "promoted":
         return f"has promoted {stage.winner}{' by hand' if stage.by_hand else ''}"
-    if stage.status == "inconclusive":
+    if stage.status == "undecided":
         return "ended undecided"
     reason = f": {stage.reason}" if stage.reason and not stage.by_hand else ""
     return f"{'is' if stage.status == 'paused' else 'was'} {status_badge(stage)[1]}{reason}"
@@ -144,6 +147,7 @@ def plan_facts(experiment: Experiment) -> Iterator[tuple[str, str]]:
         yield "Shortest time on a step", f"{age(plan.dwell_seconds)}, and {counted(plan.least_treated, 'outcome')}"
         need = "better in success, time or cost" if plan.require_better else "no worse"
         yield "Promoted when", f"{need}, and within the limits"
+        yield "Final", f"{age(plan.hold_seconds)} after a promotion" if plan.hold_seconds else "with the promotion"
     else:
         yield "Share of each treatment", _percent(plan.steps[-1])
     yield "Margin of success", _points(plan.margin)

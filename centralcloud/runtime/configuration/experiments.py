@@ -58,6 +58,7 @@ _CURRENT_EXPERIMENTS = Query(__package__, "current_experiments", row=_Row)
 _SET_EXPERIMENT_STAGE = Query(__package__, "set_experiment_stage", row=int)
 _START_SCORE_CANARY = Query(__package__, "start_score_canary", row=int)
 _EXPERIMENTS_EVER = Query(__package__, "experiments_ever", row=_EarlierRow)
+_MODELS_HEARD_OF = Query(__package__, "models_heard_of", row=str)
 _SCOPE_TRAFFIC = Query(__package__, "scope_traffic", row=_TrafficRow)
 _EXPERIMENT_REPORT: Query[Any] = Query(__package__, "experiment_report", row=str)
 
@@ -180,6 +181,11 @@ def read_experiments_ever(connection: psycopg.Connection[Any]) -> Sequence[Exper
         except ContractError:
             continue
     return found
+
+
+def read_models_heard_of(connection: psycopg.Connection[Any]) -> frozenset[str]:
+    """Return the models that gateways have sent events of, or that have a score."""
+    return frozenset(_MODELS_HEARD_OF.all(connection))
 
 
 def read_traffic(connection: psycopg.Connection[Any], scope: ExperimentScope) -> Traffic | None:

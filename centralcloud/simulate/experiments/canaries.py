@@ -12,8 +12,8 @@ import math
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from centralcloud.contracts.canary import CanaryPlan, Status
 from centralcloud.experiments.bad_minutes import ArmMinute
-from centralcloud.experiments.canary import CanaryPlan, Status
 from centralcloud.experiments.e_process import Sessions
 from centralcloud.runtime.arrays import Booleans, Floats, Integers, np
 from centralcloud.simulate.experiments.canary_runs import Advance, CanaryRuns
@@ -69,7 +69,7 @@ class _Simulation:
         self._minutes = _Minutes(experiment, self._runs)
         self._tally = _Tally(experiment, self._runs)
         #: The share before a step that has not begun everywhere; until when sessions from before are open.
-        self._before = np.full(self._runs, self._plan.steps[0])
+        self._before = np.full(self._runs, self._plan.shares[0])
         self._held_until: Floats = np.zeros(self._runs)
         #: When the last session so far is folded.
         self._last_fold: Floats = np.zeros(self._runs)
@@ -92,7 +92,7 @@ class _Simulation:
 
     def _begin_sessions(self, now: float) -> None:
         stages = self._canaries.stages
-        share = np.array([self._plan.steps[each.step] if each.status == "ramping" else 0.0 for each in stages])
+        share = np.array([self._plan.shares[each.step] if each.status == "ramping" else 0.0 for each in stages])
         waits = now - self._experiment.look < self._held_until
         splits = Splits(1, share, np.where(waits, np.minimum(self._before, share), share))
         active = np.flatnonzero(self._canaries.open)
@@ -130,7 +130,7 @@ class _Simulation:
 
     def _follow(self, run: int, step: Advance, now: float) -> None:
         if step.stepped:
-            self._before[run] = self._plan.steps[step.before.step]
+            self._before[run] = self._plan.shares[step.before.step]
             self._held_until[run] = self._last_fold[run]
         if step.stopped:
             self._held_until[run] = self._last_fold[run]

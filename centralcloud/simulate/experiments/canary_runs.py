@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from centralcloud.contracts.canary import CanaryPlan, Facts, Stage, advance, start
 from centralcloud.experiments.bad_minutes import ArmMinute, BadMinutes, judge
-from centralcloud.experiments.canary import CanaryPlan, Facts, Stage, advance, start
 from centralcloud.experiments.canary_evidence import CanaryEvidence
 from centralcloud.experiments.e_process import Sessions
 from centralcloud.runtime.arrays import Booleans, Floats, np

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from centralcloud.experiments.canary import CanaryPlan
+from centralcloud.contracts.canary import CanaryPlan
 from centralcloud.experiments.interval import UNKNOWN
 from centralcloud.runtime.arrays import np
 from centralcloud.simulate.experiments.canaries import CanaryResult, simulate_canaries
@@ -20,7 +20,7 @@ _FEWEST_SIDE_BY_SIDE: Final = 5
 
 
 class _Block(NamedTuple):
-    """Runs that are simulated side by side: of one treatment of a canary, or of the whole comparison (None)."""
+    """Runs that are simulated side by side: of one treatment of a canary, or of the whole A/B test (None)."""
 
     treatment: int | None
     seeds: tuple[int, ...]
@@ -46,7 +46,7 @@ def simulate_experiment(experiment: Experiment, seeds: Sequence[int], *, jobs: i
         for first in range(0, len(seeds), size)
     ]
     results = run_side_by_side(_simulate, experiment, blocks, jobs)
-    found: dict[str, Any] = {"kind": "canary" if is_canary else "comparison", "seeds": list(seeds)}
+    found: dict[str, Any] = {"kind": "canary" if is_canary else "ab", "seeds": list(seeds)}
     if is_canary:
         found["treatments"] = [
             {
@@ -79,7 +79,7 @@ def _of_canaries(runs: Sequence[CanaryResult]) -> dict[str, Any]:
     return {
         "promoted": share(ended["promoted"], len(runs)),
         "rolled_back": share(ended["rolled_back"], len(runs)),
-        "inconclusive": share(ended["inconclusive"], len(runs)),
+        "undecided": share(ended["undecided"], len(runs)),
         "open": share(ended["ramping"] + ended["paused"], len(runs)),
         "verdict_seconds": _quantiles(
             [math.inf if run.status in ("ramping", "paused") else run.seconds for run in runs]

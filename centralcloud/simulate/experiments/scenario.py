@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Final
 
-from centralcloud.experiments.canary import CanaryPlan
+from centralcloud.contracts.canary import CanaryPlan
 from centralcloud.runtime.arrays import Floats, np
 
 #: The number of control among the arms; treatments follow.
@@ -77,13 +77,13 @@ class Folding:
         wait: an outcome that has not been reported by then is a failure.
     """
 
-    idle: float = 1800.0
-    wait: float = 120.0
+    idle: float = 300.0
+    wait: float = 960.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """How arms are compared without a ramp.
+    """How the arms of an A/B test are compared: without a ramp.
 
     Attributes:
         share: of the sessions that each treatment gets.
@@ -105,7 +105,7 @@ class Experiment:
         arms: control, then the treatments. A canary has one, so that each is a canary of its own.
         drift_swing, drift_period: of a sine that is added to the success of all arms, in points (0 to 1) and seconds.
         latency_cap_ms, cost_cap_usd: what takes longer, or costs more, counts as that.
-        plan: of a canary, or of a comparison of all arms.
+        plan: of a canary, or of an A/B test.
         length: the time after which the simulation ends.
         look: time between two looks.
     """
@@ -119,7 +119,7 @@ class Experiment:
     drift_period: float = 86_400.0
     folding: Folding = Folding()
     latency_cap_ms: float = 10_000.0
-    cost_cap_usd: float = 0.01
+    cost_cap_usd: float = 0.1
     length: float = 86_400.0
     look: float = 60.0
 

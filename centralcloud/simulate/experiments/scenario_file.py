@@ -5,11 +5,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
 
 from centralcloud.contracts import COMPLEXITIES, SettingsError
+from centralcloud.contracts.canary import CanaryPlan
 from centralcloud.contracts.errors import quote
-from centralcloud.experiments.canary import CanaryPlan
+from centralcloud.contracts.fleet_configuration import ExperimentPlan
 from centralcloud.simulate.checked_json import FORM, either, explain, read_json
 from centralcloud.simulate.experiments.scenario import (
     Arm,
@@ -27,6 +29,7 @@ _Seconds = Annotated[float, Field(ge=0, le=10_000_000, allow_inf_nan=False)]
 _Positive = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
 _Spread = Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)]
 _Weight = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
+_StepShare = Annotated[float, Field(gt=0, le=0.5, allow_inf_nan=False)]
 _Minutes = Annotated[int, Field(ge=0, le=100_000)]
 _Outcomes = Annotated[int, Field(ge=1, le=1_000_000_000)]
 _By = either(_Share, dict[str, _Share])
@@ -40,6 +43,9 @@ _DAY_MINUTES: Final = 1440
 #: A session whose requests are farther apart would often be folded before its end.
 _GAPS_IN_IDLE_TIME: Final = 8
 _PLAN: Final = CanaryPlan()
+_ENTRY: Final = ExperimentPlan()
+#: Fields of a canary's plan that the rule knows by the same names.
+_SAME_NAMES: Final = tuple(name for name in CanaryPlan._fields if name not in ("steps", "win_needed"))
 
 
 class _Part(BaseModel):
@@ -94,50 +100,47 @@ class _Drift(_Part):
     period_minutes: Annotated[int, Field(ge=1, le=100_000)] = _DAY_MINUTES
 
 
-class _Folding(_Part):
-    idle_seconds: _Seconds = 1800.0
-    wait_seconds: _Seconds = 120.0
+class _Plan(BaseModel):
+    """The plan as an experiment of the fleet has it, by the same names."""
+
+    model_config = ConfigDict(**FORM, alias_generator=to_camel)
+
+    alpha: _Probability = _PLAN.alpha
+    latency_cap_ms: _Positive = _ENTRY.latency_cap_ms
+    cost_cap_usd: _Positive = _ENTRY.cost_cap_usd
+    idle_seconds: _Seconds = _ENTRY.idle_seconds
+    outcome_within_seconds: _Seconds = _ENTRY.outcome_within_seconds
 
 
-class _Caps(_Part):
-    latency_ms: _Positive = 10_000.0
-    cost_usd: _Positive = 0.01
-
-
-class _CanaryPlan(_Part):
-    steps: Annotated[
-        list[Annotated[float, Field(gt=0, le=0.5, allow_inf_nan=False)]], Field(min_length=1, max_length=20)
-    ] = list(_PLAN.steps)
+class _CanaryPlan(_Plan):
+    steps: Annotated[list[_StepShare], Field(min_length=1, max_length=20)] = list(_PLAN.steps)
     dwell_seconds: _Seconds = _PLAN.dwell_seconds
     margin: _Probability = _PLAN.margin
     harm_budget: _Probability = _PLAN.harm_budget
     ratio_limit: _Probability = _PLAN.ratio_limit
-    alpha: _Probability = _PLAN.alpha
     rollback_alpha: _Probability = _PLAN.rollback_alpha
-    win_needed: bool = _PLAN.win_needed
+    require_better: bool = _PLAN.win_needed
     least_treated: Annotated[int, Field(ge=0, le=1_000_000)] = _PLAN.least_treated
     retries: Annotated[int, Field(ge=0, le=100)] = _PLAN.retries
     retry_pause_seconds: _Seconds = _PLAN.retry_pause_seconds
     horizon_seconds: _Seconds = _PLAN.horizon_seconds
     horizon_outcomes: _Outcomes = _PLAN.horizon_outcomes
+    hold_seconds: _Seconds = _PLAN.hold_seconds
 
 
-class _ComparisonPlan(_Part):
-    share: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] | None = None
-    alpha: _Probability = Comparison(share=0.5).alpha
+class _AbPlan(_Plan):
+    steps: Annotated[list[Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]], Field(max_length=1)] = []
     horizon_outcomes: _Outcomes = Comparison(share=0.5).horizon_outcomes
 
 
 class _Experiment(_Part):
     about: str = ""
-    kind: Literal["canary", "comparison"] = "canary"
+    kind: Literal["canary", "ab"] = "canary"
     control: _Control
     treatments: Annotated[dict[str, _Treatment], Field(min_length=1, max_length=_MOST_TREATMENTS)]
     traffic: _Traffic = _Traffic()
     outages: Annotated[list[_Outage], Field(max_length=1000)] = []
     drift: _Drift = _Drift(swing=0.0)
-    folding: _Folding = _Folding()
-    caps: _Caps = _Caps()
     minutes: Annotated[int, Field(ge=1, le=100_000)] = _DAY_MINUTES
     look_seconds: Annotated[int, Field(ge=1, le=600)] = 60
 
@@ -146,8 +149,8 @@ class _Canary(_Experiment):
     plan: _CanaryPlan = _CanaryPlan()
 
 
-class _Comparison(_Experiment):
-    plan: _ComparisonPlan = _ComparisonPlan()
+class _Ab(_Experiment):
+    plan: _AbPlan = _AbPlan()
 
 
 #: The parts of a scenario, by their key: they say which keys are expected inside.
@@ -159,8 +162,6 @@ _KEYS: Final[Mapping[str, type[BaseModel]]] = {
     "traffic": _Traffic,
     "outages": _Outage,
     "drift": _Drift,
-    "folding": _Folding,
-    "caps": _Caps,
 }
 
 
@@ -181,9 +182,9 @@ def experiment_from(written: Any, *, place: str = "experiment") -> Experiment:
     """
     if not isinstance(written, dict):
         raise SettingsError(f"{place}: found {quote(written)}, expected an object with control and treatments")
-    compares = written.get("kind") == "comparison"
-    form: type[_Canary] | type[_Comparison] = _Comparison if compares else _Canary
-    keys = {**_KEYS, "": form, "plan": _ComparisonPlan if compares else _CanaryPlan}
+    is_ab = written.get("kind") == "ab"
+    form: type[_Canary] | type[_Ab] = _Ab if is_ab else _Canary
+    keys = {**_KEYS, "": form, "plan": _AbPlan if is_ab else _CanaryPlan}
     try:
         parts = form.model_validate(written)
     except ValidationError as error:
@@ -194,7 +195,7 @@ def experiment_from(written: Any, *, place: str = "experiment") -> Experiment:
 class _Resolver:
     """Resolves what a file leaves open, and checks what concerns more than one value."""
 
-    def __init__(self, place: str, parts: _Canary | _Comparison) -> None:
+    def __init__(self, place: str, parts: _Canary | _Ab) -> None:
         self._place = place
         self._parts = parts
         self._names = tuple(parts.treatments)
@@ -215,9 +216,9 @@ class _Resolver:
             outages=tuple(self._outage(each, f"outages[{number}]") for number, each in enumerate(parts.outages)),
             drift_swing=parts.drift.swing,
             drift_period=parts.drift.period_minutes * _MINUTE,
-            folding=Folding(idle=parts.folding.idle_seconds, wait=parts.folding.wait_seconds),
-            latency_cap_ms=parts.caps.latency_ms,
-            cost_cap_usd=parts.caps.cost_usd,
+            folding=Folding(idle=parts.plan.idle_seconds, wait=parts.plan.outcome_within_seconds),
+            latency_cap_ms=parts.plan.latency_cap_ms,
+            cost_cap_usd=parts.plan.cost_cap_usd,
             length=parts.minutes * _MINUTE,
             look=float(parts.look_seconds),
         )
@@ -249,10 +250,13 @@ class _Resolver:
         assert success is not None
         latency = self._by_complexity(arm.latency_ms, f"{place}.latency_ms")
         cost = self._by_complexity(arm.cost_usd, f"{place}.cost_usd")
-        caps = self._parts.caps
-        for values, cap, key in ((latency, caps.latency_ms, "latency_ms"), (cost, caps.cost_usd, "cost_usd")):
+        plan = self._parts.plan
+        for values, cap, key, name in (
+            (latency, plan.latency_cap_ms, "latency_ms", "latencyCapMs"),
+            (cost, plan.cost_cap_usd, "cost_usd", "costCapUsd"),
+        ):
             if place == _CONTROL and values is not None and max(values) >= cap:
-                expected = f"less than caps.{key}, {cap:g}: half of it would count as the cap"
+                expected = f"less than plan.{name}, {cap:g}: half of it would count as the cap"
                 raise self._wrong(f"{place}.{key}", max(values), expected)
         return Arm(
             success=success,
@@ -285,11 +289,15 @@ class _Resolver:
             for number, (step, following) in enumerate(pairwise(plan.steps)):
                 if following <= step:
                     raise self._wrong(f"plan.steps[{number + 1}]", following, f"more than {step:g}, the step before")
-            return CanaryPlan(**{**plan.model_dump(), "steps": tuple(plan.steps)})
+            return CanaryPlan(
+                steps=tuple(plan.steps),
+                win_needed=plan.require_better,
+                **{name: getattr(plan, name) for name in _SAME_NAMES},
+            )
         most = 1 / len(self._names)
-        share = plan.share if plan.share is not None else 1 / (len(self._names) + 1)
+        share = plan.steps[0] if plan.steps else 1 / (len(self._names) + 1)
         if share >= most:
-            raise self._wrong("plan.share", share, f"less than {most:g} for each of {len(self._names)} treatments")
+            raise self._wrong("plan.steps[0]", share, f"less than {most:g} for each of {len(self._names)} treatments")
         return Comparison(share=share, alpha=plan.alpha, horizon_outcomes=plan.horizon_outcomes)
 
     def _outage(self, outage: _Outage, place: str) -> Outage:
@@ -318,9 +326,9 @@ class _Resolver:
                 raise self._wrong("traffic.complexities", name, f"some of {', '.join(COMPLEXITIES)}")
 
     def _check_times(self) -> None:
-        idle, gap = self._parts.folding.idle_seconds, self._parts.traffic.seconds_between_requests
+        idle, gap = self._parts.plan.idle_seconds, self._parts.traffic.seconds_between_requests
         if gap > idle / _GAPS_IN_IDLE_TIME:
-            expected = f"at most {idle / _GAPS_IN_IDLE_TIME:g}, an eighth of folding.idle_seconds"
+            expected = f"at most {idle / _GAPS_IN_IDLE_TIME:g}, an eighth of plan.idleSeconds"
             raise self._wrong("traffic.seconds_between_requests", gap, expected)
 
     def _wrong(self, place: str, found: Any, expected: str) -> SettingsError:

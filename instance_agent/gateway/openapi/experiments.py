@@ -1,8 +1,9 @@
 """The operations on experiments, and the schemas that no type describes, for the OpenAPI document."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, get_args
 
+from centralcloud.contracts.canary import ConditionName, Unit
 from instance_agent.gateway.openapi.operation import OF_FLEET, Operation
 
 _EXAMPLE: Final = {
@@ -45,14 +46,24 @@ EXPERIMENT_OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "viewer",
         "ExperimentReport",
         errors=("404",),
-        text="The results are those of the newest round of the daemon.",
+        text="The results are those of the newest round of the daemon. `waits_for` has the conditions of the next step, of "
+        "the promotion, or of the end of a pause or a hold: all must be met. One of `guards` is enough for a pause or a "
+        "roll back.",
+    ),
+    ("DELETE", "/api/experiments/{id}"): _operation(
+        "Remove an experiment that has ended",
+        "admin",
+        "DeletedEntry",
+        errors=("404", "409"),
+        text="Its verdicts stay. One that was promoted no longer routes then; a promoted score table is published first.",
     ),
     ("POST", "/api/experiments/{id}/pause"): _change("Pause an experiment", "Every session goes to control."),
     ("POST", "/api/experiments/{id}/resume"): _change("Resume an experiment", "At its step."),
     ("POST", "/api/experiments/{id}/stop"): _change("Stop an experiment", "It ends without a winner."),
     ("POST", "/api/experiments/{id}/promote"): _change(
         "Promote a treatment by hand",
-        "Whatever the evidence says. `treatment` is needed where there are several.",
+        "Whatever the evidence says, and final at once; with `hold` a canary first keeps 5% of the sessions at control for "
+        "`holdSeconds`. `treatment` is needed where there are several.",
         "ExperimentPromotion",
     ),
 }
@@ -94,6 +105,15 @@ _VERDICT: Final = _object(
     facts=_OBJECT,
 )
 
+_CONDITION: Final = _object(
+    "condition unit now needed is_met",
+    condition={"enum": list(get_args(ConditionName))},
+    unit={"enum": list(get_args(Unit)), "description": "evidence: e-values."},
+    now={"type": "number", "description": "It is met once this has reached `needed`."},
+    needed={"type": "number"},
+    is_met={"type": "boolean"},
+)
+
 EXPERIMENT_SCHEMAS: Final[Mapping[str, Any]] = {
     "ExperimentList": _object("experiments count", experiments=_list(_of("Experiment")), count=_WHOLE),
     "NewExperiment": _object(
@@ -112,10 +132,12 @@ EXPERIMENT_SCHEMAS: Final[Mapping[str, Any]] = {
     "StartedExperiment": _object("experiment notes", experiment=_of("Experiment"), notes=_list(_TEXT)),
     "ChangedExperiment": _object("experiment", experiment=_of("Experiment")),
     "ExperimentChange": _object(reason=_TEXT),
-    "ExperimentPromotion": _object(reason=_TEXT, treatment=_TEXT),
+    "ExperimentPromotion": _object(reason=_TEXT, treatment=_TEXT, hold={"type": "boolean", "default": False}),
     "ExperimentReport": _object(
-        "experiment results verdicts seen_at",
+        "experiment waits_for guards results verdicts seen_at",
         experiment=_of("Experiment"),
+        waits_for={**_list(_CONDITION), "description": "Empty: the daemon does not bring it further."},
+        guards=_list(_object("treatment conditions", treatment=_TEXT, conditions=_list(_CONDITION))),
         results=_list(_RESULT),
         verdicts=_list(_VERDICT),
         seen_at={"type": ["string", "null"], "format": "date-time", "description": "The daemon's newest round."},

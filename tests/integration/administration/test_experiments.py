@@ -46,7 +46,7 @@ RULES = [AdaptiveRule(), ThresholdRule()]
 
 
 def started(database: Database, asked: dict[str, Any] = CANARY, **more: Any) -> Experiment:
-    return start(database, asked, OPERATOR, field="experiment", **more).experiment
+    return start(database, asked, OPERATOR, field="experiment", any_model=True, **more).experiment
 
 
 def stored(database: Database) -> list[Experiment]:
@@ -57,7 +57,7 @@ def stored(database: Database) -> list[Experiment]:
 def test_an_experiment_is_started_changed_and_removed_with_a_log(database: Database, database_url: str) -> None:
     assert started(database, dry_run=True) is not None
     assert stored(database) == []
-    begun = start(database, CANARY, OPERATOR, field="experiment")
+    begun = start(database, CANARY, OPERATOR, field="experiment", any_model=True)
     assert stored(database) == [begun.experiment]
     assert begun.notes == (
         "margin 2 points of success: the traffic of the scope is not known",
@@ -86,10 +86,23 @@ def test_a_running_experiment_is_not_removed_and_a_removed_one_still_counts_as_a
         remove_experiment(database, first.id, OPERATOR)
     change(database, first.id, stopped, OPERATOR)
     remove_experiment(database, first.id, OPERATOR)
-    second = start(database, {**CANARY, "name": "Once more"}, OPERATOR, field="experiment")
+    second = start(database, {**CANARY, "name": "Once more"}, OPERATOR, field="experiment", any_model=True)
     assert second.experiment.plan.alpha == pytest.approx(0.025)
     assert any(note.startswith("experiment number 2 of this treatment and scope") for note in second.notes)
     assert second.experiment.salt != first.salt
+
+
+def test_a_mistyped_model_is_refused_with_those_that_may_be_meant(
+    database: Database, learned: Callable[..., None]
+) -> None:
+    learned(**{"gpt-5-mini": (5, 5), "claude": (5, 5)})
+    mistyped = {"name": "x", "treatments": [{"model": "gpt-5-mni"}]}
+    with pytest.raises(
+        ContractError, match=r'treatments\[0\].model: found "gpt-5-mni", .* such as gpt-5-mini; --any-model'
+    ):
+        start(database, mistyped, OPERATOR, field="experiment")
+    assert stored(database) == []
+    start(database, {"name": "x", "treatments": [{"model": "gpt-5-mini"}]}, OPERATOR, field="experiment")
 
 
 def test_the_margin_follows_from_the_sums_of_use_in_the_scope(database: Database, database_url: str) -> None:
@@ -159,15 +172,15 @@ def test_start_and_remove_need_only_the_role_that_changes_the_configuration(
     def experiments(url: str, *arguments: str) -> CompletedProcess[str]:
         return run_command("centralcloud", "experiments", *arguments, env={"DATABASE_URL": url})
 
-    begun = experiments(shared_fleet.configurator, "start", "--model", "c", "--name", "by the configurator", "--json")
+    begun = experiments(shared_fleet.configurator, "start", "--model", "c", "--any-model", "--name", "x", "--json")
     assert begun.returncode == 0, begun.stderr
     table = tmp_path / "table.yaml"
     table.write_text("- {modelId: a, complexity: simple, score: 4}")
     refused = experiments(shared_fleet.configurator, "start", "--score-table", str(table), "--name", "refused")
     assert (refused.returncode, "permission denied" in refused.stderr) == (1, True)
     assert "refused" not in experiments(shared_fleet.operator, "list").stdout
-    assert experiments(shared_fleet.operator, "promote", "by the configurator").returncode == 0
-    removed = experiments(shared_fleet.configurator, "remove", "by the configurator", "--yes")
+    assert experiments(shared_fleet.operator, "promote", "x").returncode == 0
+    removed = experiments(shared_fleet.configurator, "remove", "x", "--yes")
     assert (removed.returncode, "its verdicts stay" in removed.stdout) == (0, True), removed.stderr
 
 
@@ -231,6 +244,8 @@ def test_a_promoted_score_table_is_published_once_and_the_rules_continue_from_it
     pin(database, ("c", "complex"), Decimal("1.000"), None, OPERATOR)
     assert publish_promoted(database, RULES, References()) == {}, "it still runs"
     change(database, begun.id, promoted, OPERATOR)
+    with pytest.raises(ExperimentStateError, match="a score table that is not published yet"):
+        remove_experiment(database, begun.id, OPERATOR)
     changes = publish_promoted(database, RULES, References())[begun.id]
     assert [(each.model, each.new_score) for each in changes] == [("a", 4.5), ("b", 4.5)], "c is pinned, d is unknown"
     assert changes[1].reason == f"promoted by the experiment {begun.id}: {before['b']:.3f} -> 4.500"
@@ -249,3 +264,4 @@ def test_a_promoted_score_table_is_published_once_and_the_rules_continue_from_it
     assert scores(database_url)["b"] == 4.5, "it is held until enough new outcomes have arrived"
     learned(b=(0, 60))
     assert scores(database_url)["b"] < 4.5, "evidence since then counts"
+    assert remove_experiment(database, begun.id, OPERATOR).experiment.id == begun.id

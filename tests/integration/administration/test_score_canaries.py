@@ -296,7 +296,7 @@ def test_a_withdrawn_leader_is_not_proposed_again_until_the_time_is_over_or_the_
 
 def test_the_time_of_a_withdrawal_ends(fleet: LearningFleet) -> None:
     first = fleet.learn().canary
-    fleet.end("inconclusive", earlier=24.1)
+    fleet.end("undecided", earlier=24.1)
     assert fleet.learn().canary not in (None, first)
 
 

@@ -11,6 +11,7 @@ from support.servers import execute
 from typer.testing import CliRunner
 
 from centralcloud.cli.app import app
+from centralcloud.contracts import CentralCloudError
 
 Run = Callable[..., str]
 
@@ -19,12 +20,16 @@ Run = Callable[..., str]
 def run(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a command of `centralcloud experiments`, and return its standard output."""
     monkeypatch.setenv("DATABASE_URL", database_url)
+    for name in ("b", "c"):
+        insert = "INSERT INTO model_routing_metrics (model_name, complexity_level) VALUES (%s, 'simple')"
+        execute(database_url, insert, (name,))
 
     def run_one(*arguments: str, fails: bool = False, stdin: str | None = None) -> str:
         result = CliRunner().invoke(app, ["experiments", *arguments], input=stdin)
         if fails:
             assert result.exit_code != 0, result.stdout
-            return str(result.exception)
+            assert isinstance(result.exception, CentralCloudError), result.exception
+            return f"{result.exception.exit_code}: {result.exception}"
         assert result.exit_code == 0, (result.stdout, result.stderr, result.exception)
         return result.stdout
 
@@ -77,24 +82,39 @@ def test_an_experiment_goes_its_way_in_words(run: Run) -> None:
     assert [each["reason"] for each in shown["history"]] == ["curious", None, None, "it is cheaper"]
     assert "--yes is required" in run("remove", name, fails=True)
     assert "its verdicts stay" in run("remove", name, "--yes")
+    assert run("stop", name, fails=True).startswith("1: found no experiment")
     assert 'found no experiment "b and c"' in run("show", "b and c", fails=True)
 
 
 #: The arguments of `start`, and what is said about them.
 MISTAKES: tuple[tuple[tuple[str, ...], str], ...] = (
-    ((), "found no treatment, expected --model, --policy, --score-table, --rule or a FILE with some"),
+    ((), "2: found no treatment, expected --model, --policy, --score-table, --rule or a FILE with some"),
     (("--model", "b", "--steps", "1,half"), '--steps: found "half", expected percentages'),
-    (("--model", "b", "--steps", "50,10"), "plan.steps: found 0.5, 0.1, expected shares that grow"),
+    (("--model", "b", "--steps", "50,10"), "2: experiment.plan.steps: found 0.5, 0.1, expected shares that grow"),
+    (("--model", "b", "--steps", "60"), '--steps: found "60", expected percentages up to 50'),
+    (("--model", "b", "--steps", "nan"), '--steps: found "nan", expected percentages'),
     (("--model", "b", "--set", "retry=1"), '--set: found "retry=1", expected FIELD=VALUE with a field of the plan'),
     (("--model", "b", "--set", "retries=one"), "expected a value in JSON"),
-    (("--model", "b", "--margin", "150"), "experiment.plan.margin: found 1.5"),
-    (("--model", "b", "--policy", "p"), "found 2 items, expected one: a canary has a single treatment"),
-    (("--policy", "p"), 'treatments[0].policy: found "p", expected the name of a policy'),
+    (("--model", "b", "--margin", "150"), "2: --margin: found 150, expected points of success above 0 and below 100"),
+    (("--model", "b", "--alpha", "2"), "2: --alpha: found 2, expected a probability above 0 and below 1"),
+    (("--model", "b", "--set", "retries=-1"), "2: experiment.plan.retries: found -1"),
+    (("--model", "bb"), '1: experiment.treatments[0].model: found "bb", expected a model that is registered or in a'),
+    (("--model", "gpt"), "catalog: b, c; --any-model where only the catalog of a gateway has it"),
+    (("--model", ""), "2: --model is empty: expected the name of a model"),
+    (("--score-table", ""), "2: --score-table is empty: expected rule:NAME, version:N, time:TIME or a file"),
+    (
+        ("--model", "b", "--policy", "p"),
+        "2: experiment.treatments: found 2 items, expected one: a canary has a single",
+    ),
+    (
+        ("--policy", "p"),
+        '.policy: found "p", expected the name of a policy in routingPolicies: there is none yet',
+    ),
     (("--score-table", "rule:mine"), 'found no scores of a rule "mine", expected a rule that has some: none yet'),
     (("--score-table", "version:x"), "expected version:N with the number of a version"),
     (("--score-table", "version:7"), "found no version 7"),
     (("--score-table", "none.json"), "--score-table: cannot read none.json: No such file or directory"),
-    (("--rule", "none"), 'rule: found "none", expected the id of a rule with a trafficSplit: none has one'),
+    (("--rule", "none"), '1: rule: found "none", expected the id of a rule with a trafficSplit: none has one'),
     (("",), "FILE is empty: expected the path of a file, or no FILE"),
     (("none.yaml",), "FILE: cannot read none.yaml: No such file or directory"),
     (("-",), "FILE: found a list of 1 items in -, expected an object with name and treatments"),
@@ -104,7 +124,7 @@ MISTAKES: tuple[tuple[tuple[str, ...], str], ...] = (
 def test_a_mistake_is_one_line(run: Run) -> None:
     for arguments, message in MISTAKES:
         said = run("start", *arguments, fails=True, stdin="[1]")
-        assert message in said
+        assert message in said, arguments
         assert len(said.splitlines()) == 1
 
 
@@ -114,6 +134,11 @@ WRONG_TYPES = (
     ("name: a\nscope: [simple]\ntreatments: [{model: b}]", "experiment.scope: found a list of 1 items"),
     ("treatments: 7", "experiment.treatments: found 7, expected a list"),
     ("treatments:", "experiment.treatments: found null, expected a list"),
+    (
+        "name: a\nplan: {margin: 0.01}\nname: b",
+        '2: FILE: found the key "name" a second time in -, line 3, expected each key once',
+    ),
+    ('{"plan": {"alpha": 0.1,\n"alpha": 0.2}}', 'found the key "alpha" a second time in -, line 2'),
     (
         'name: a\nscope: {workspaces: ["a\\0b"]}\ntreatments: [{model: b}]',
         'experiment.scope.workspaces[0]: found "a\\x00b", expected 1 to 200 characters',
@@ -177,6 +202,8 @@ def test_results_are_sentences_and_a_table(run: Run, database_url: str) -> None:
     said = run("show", begun)
     for sentence in (
         "running with 1.0% of the sessions, step 1 of 4",
+        "waits for: time on this step, 0 seconds of 10 minutes",
+        "waits for: loses less than 20 points of success, odds 1:1 of 1:20",
         "no daemon has looked after it yet: gateways send every session to control",
         "b is better than control by 1.2 to 3.4 points of success (95%; 18,240 outcomes in 4,610 sessions); this holds "
         "however often you look",
@@ -191,6 +218,18 @@ def test_results_are_sentences_and_a_table(run: Run, database_url: str) -> None:
     (row,) = json.loads(run("list", "--json"))
     assert (row["treatment"], row["odds"], row["differs"]) == ("b", "1:149 against chance", None)
     assert row["result"].startswith("b is better than control by")
+
+
+def test_a_promotion_by_hand_holds_where_asked(run: Run) -> None:
+    begun = json.loads(run("start", "--model", "b", "--json"))["experiment"]["id"]
+    said = run("promote", begun, "--hold").replace("\n", " ")
+    assert f"{begun} is promoted, on hold in version 2 of the configuration: 95.0% of the sessions go to b" in said
+    assert "and all in 24 hours where no guard is reached" in said
+    shown = run("show", begun).replace("\n", " ")
+    assert "promoted, on hold: 95.0% of the sessions go to b, once the sessions from before have ended" in shown
+    assert "waits for: time of the hold, 0 seconds of 24 hours" in shown
+    assert [each["condition"] for each in json.loads(run("show", begun, "--json"))["waits_for"]] == ["settled", "hold"]
+    assert "every session of its scope goes to b" in run("promote", begun), "it ends the hold"
 
 
 def test_many_experiments_are_marked_by_the_share_that_may_be_wrong(run: Run, database_url: str) -> None:

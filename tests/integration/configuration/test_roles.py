@@ -36,6 +36,7 @@ _ALLOWED = {
     "configurator": {
         "configuration_since", "lock_configuration", "write_configuration", "report_model_health", "epoch",
         "configuration_at", "configuration_changes", "experiments_ever", "scope_traffic",
+        "experiment_report", "models_heard_of",
     },
 }  # fmt: skip
 _ROLES = [*_ALLOWED]

@@ -127,7 +127,7 @@ def test_a_canary_says_what_it_waits_for(database_url: str, database: Database) 
     assert not met["Better in success, time or cost"]
     assert not met["Sessions from before the step have ended"]
     fewer = guards.conditions[0]
-    assert (fewer.now, fewer.needed, fewer.is_met) == ("1:50 against chance", "1:200", False)
+    assert (fewer.now, fewer.needed, fewer.is_met) == ("1:50", "1:200", False)
     assert "25% until the sessions from before the step have ended" in html
 
 

@@ -13,12 +13,12 @@ from support.ingest import ingest
 from support.servers import execute
 from support.waiting import eventually
 
+from centralcloud.contracts.experiment_conditions import canary_plan
 from centralcloud.contracts.fleet_configuration import Experiment, ExperimentPlan
 from centralcloud.experiments.comparison_state import COMPARISON, read_comparison
 from centralcloud.experiments.e_process import EProcess, Metric, Sessions
 from centralcloud.experiments.folding import Folded, fold
 from centralcloud.experiments.results import read_results
-from centralcloud.experiments.stages import canary_plan
 from centralcloud.runtime.arrays import np
 from centralcloud.runtime.postgres.database import Database
 
@@ -167,7 +167,7 @@ def test_the_golden_values_come_out_of_the_store(database: Database, database_ur
     assert facts["log_below"] == pytest.approx(pure.log_below()[0, 20], abs=1e-9)
     with database.transaction() as connection:
         (state,) = connection.execute("SELECT state FROM experiment_comparisons").fetchone()  # type: ignore[misc]
-    stored = read_comparison(canary_plan(ExperimentPlan()), state)
+    stored = read_comparison(canary_plan(an_experiment()), state)
     assert stored.intervals.above[0] == pytest.approx(pure.above[0], abs=1e-9)
 
 
@@ -241,7 +241,8 @@ def test_a_step_moves_no_folded_session(database: Database, database_url: str) -
         Asked(80, "new", session=2, share=0.5),  # a gateway has moved it
         Asked(90, "new", session=3, share=0.5),
     ]
-    experiment = an_experiment(share=0.5, before=0.1, since=after(60))
+    plan = ExperimentPlan(idle_seconds=1800.0)
+    experiment = an_experiment(share=0.5, before=0.1, since=after(60), plan=plan)
     assert fold_until(database, experiment, 0).has_older_sessions, "its watermark is not beyond the step"
     ingest(database, database_url, events_of(*asked))
     fold_until(database, experiment, 60 + 960)

@@ -13,9 +13,9 @@ from support.operators import OPERATOR
 from support.servers import execute
 
 from centralcloud.administration.experiments import change
+from centralcloud.contracts.canary import Facts
 from centralcloud.contracts.experiment_changes import paused
 from centralcloud.contracts.fleet_configuration import CONFIGURATION_CHANNEL, Experiment, put
-from centralcloud.experiments.canary import Facts
 from centralcloud.experiments.ramp import advance_experiment
 from centralcloud.runtime.configuration.experiments import read_experiments
 from centralcloud.runtime.configuration.writing import Author, change_configuration
@@ -68,10 +68,32 @@ def test_a_canary_goes_its_way_with_the_rights_of_the_daemon(server: str) -> Non
             assert second is not None
             assert shown(second.stage) == ("running", 1, 0.05, None)
             last = configured(owner, replace(second, stage=replace(second.stage, step=3, share=0.5)))
-            promoted = advance(daemon, last, 9000, GOOD)
+            held = advance(daemon, last, 9000, GOOD)
+            assert held is not None
+            assert (shown(held.stage), held.stage.winner) == (("running", 4, 0.95, 0.5), "b")
+            settled = advance(daemon, held, 9100, NO_EVIDENCE)
+            assert settled is not None
+            promoted = advance(daemon, settled, 9100 + 86_400, NO_EVIDENCE)
             assert promoted is not None
             assert (promoted.stage.status, promoted.stage.winner) == ("promoted", "b")
-            assert advance(daemon, promoted, 9999, WORSE) is None
+            assert advance(daemon, promoted, 1e6, WORSE) is None
+        assert verdicts(fleet.admin) == [
+            ("step", 0, "the next share is within the harm budget"),
+            ("promoted", 0, "better"),
+            ("confirmed", 0, "no guard was reached in the hold"),
+        ]
+
+
+def test_a_roll_back_in_the_hold_is_a_verdict_of_its_own_beside_the_promotion(
+    database: Database, database_url: str
+) -> None:
+    last = configured(database, an_experiment(stage={"step": 3, "share": 0.5, "retries": 1}))
+    held = advance(database, last, 9000, GOOD)
+    assert held is not None
+    fallen = advance(database, held, 9010, WORSE, has_older_sessions=True)
+    assert fallen is not None
+    assert (fallen.stage.status, fallen.stage.winner) == ("rolledBack", None)
+    assert verdicts(database_url) == [("promoted", 0, "better"), ("rolledBack", 0, "fewer successes")]
 
 
 def listening(fleet: Fleet) -> "psycopg.Connection[Any]":

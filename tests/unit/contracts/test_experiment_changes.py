@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from support.experiments import TOKEN, an_experiment, at, shown
 
 from centralcloud.contracts import ContractError
@@ -32,7 +33,7 @@ def begun(value: dict[str, Any], *, earlier: tuple[Experiment, ...] = (), traffi
         ({"status": "paused", "share": 0.0, "by_hand": True}, {"resumed", "stopped", "promoted"}),
         ({"status": "promoted", "winner": "b"}, set()),
         ({"status": "rolledBack"}, set()),
-        ({"status": "inconclusive"}, set()),
+        ({"status": "undecided"}, set()),
         ({"status": "stopped"}, set()),
     ],
 )
@@ -50,16 +51,25 @@ def test_each_state_allows_its_changes_and_the_result_can_be_stored(stage: dict[
         assert after.split.share == 0 or (name == "resumed" and after.split.before == 0)
     if experiment.is_open:
         with pytest.raises(ExperimentStateError, match="expected one that has ended: stop it first"):
-            check_removable(experiment)
+            check_removable(experiment, is_published=True)
     else:
-        check_removable(experiment)
+        check_removable(experiment, is_published=False)
 
 
 def test_an_experiment_is_not_said_to_run_by_hand() -> None:
     with pytest.raises(ExperimentStateError, match="is running since"):
-        check_removable(an_experiment(stage={"by_hand": True}))
+        check_removable(an_experiment(stage={"by_hand": True}), is_published=False)
     with pytest.raises(ExperimentStateError, match="is paused by hand since"):
         paused(an_experiment(stage={"status": "paused", "share": 0.0, "by_hand": True}), at(9))
+
+
+def test_a_promoted_score_table_is_not_removed_before_it_is_published() -> None:
+    treatments = [{"scoreTable": [{"modelId": "a", "complexity": "simple", "score": 4.0}]}]
+    waiting = promoted(an_experiment(treatments=treatments), at(1))
+    with pytest.raises(ExperimentStateError, match="a score table that is not published yet, expected that it is"):
+        check_removable(waiting, is_published=False)
+    check_removable(waiting, is_published=True)
+    check_removable(stopped(an_experiment(treatments=treatments), at(1)), is_published=False)
 
 
 def test_a_promotion_names_its_winner() -> None:
@@ -70,6 +80,24 @@ def test_a_promotion_names_its_winner() -> None:
         promoted(test, at(1))
     with pytest.raises(ExperimentStateError, match=r'found no treatment "d" .* expected one of b, c'):
         promoted(test, at(1), "d")
+
+
+def test_a_promotion_by_hand_holds_only_where_asked_and_moves_no_session() -> None:
+    held = promoted(an_experiment(), at(1), hold=True)
+    assert (shown(held.stage), held.stage.winner, held.stage.by_hand) == (("running", 4, 0.95, 0.01), "b", True)
+    assert parse_experiment(to_body(held)) == held
+    in_mid_step = an_experiment(stage={"step": 2, "share": 0.25, "before": 0.05})
+    assert promoted(in_mid_step, at(1), hold=True).stage.before == 0.05
+    halted = an_experiment(stage={"status": "paused", "share": 0.0, "by_hand": False})
+    assert promoted(halted, at(1), hold=True).stage.retries == 1, "what it has paused itself for would end the hold"
+    assert promoted(held, at(2)).stage.status == "promoted", "it ends the hold"
+    for wrong, message in (
+        (held, "is promoted, on hold since .* expected one whose hold has not begun"),
+        (an_experiment(plan={"holdSeconds": 0}), "has no hold: holdSeconds of its plan is 0"),
+        (an_experiment(kind="ab"), "has no hold: it is an A/B test"),
+    ):
+        with pytest.raises(ExperimentStateError, match=message):
+            promoted(wrong, at(3), hold=True)
 
 
 def test_a_long_reason_and_one_that_steers_a_terminal_are_stored_in_short() -> None:
@@ -123,12 +151,12 @@ def test_the_caps_follow_from_the_traffic() -> None:
 
 def test_the_third_attempt_has_a_third_of_alpha() -> None:
     value = {"name": "x", "treatments": [{"model": "b"}], "plan": {"alpha": 0.06}}
-    same = an_experiment()
+    same = replace(an_experiment(), salt="one")
     earlier = (
         same,
-        Experiment(**{**_fields(same), "id": "other"}),
-        an_experiment(scope={"complexities": ["simple"]}),
-        an_experiment(treatments=[{"model": "c"}]),
+        replace(same, id="other", salt="two"),
+        replace(an_experiment(scope={"complexities": ["simple"]}), salt="three"),
+        replace(an_experiment(treatments=[{"model": "c"}]), salt="four"),
     )
     found = begun(value, earlier=(*earlier,))
     assert found.attempt == 3
@@ -138,8 +166,18 @@ def test_the_third_attempt_has_a_third_of_alpha() -> None:
     )
 
 
-def _fields(experiment: Experiment) -> dict[str, Any]:
-    return {name: getattr(experiment, name) for name in experiment.__struct_fields__}
+def test_a_scope_in_another_order_or_form_and_a_used_id_are_the_same_attempt() -> None:
+    table = [{"modelId": "a", "complexity": level, "score": 4.0} for level in ("simple", "medium")]
+    first = an_experiment(scope={"taskTypes": ["code", "review"]}, treatments=[{"scoreTable": table}])
+    first = replace(first, salt="another salt")
+    scope = {"taskTypes": ["review", "code"], "complexities": ["complex", "simple", "medium"]}
+    asked = {"name": "x", "scope": scope, "treatments": [{"name": "other", "scoreTable": table[::-1]}]}
+    assert begun(asked, earlier=(first,)).attempt == 2
+    same_id = replace(first, id=begun(asked).experiment.id)
+    assert begun(asked, earlier=(same_id,)).attempt == 2
+    assert begun({**asked, "scope": {"taskTypes": ["review"]}}, earlier=(first,)).attempt == 1
+    changed = [{**table[0], "score": 4.1}, table[1]]
+    assert begun({**asked, "treatments": [{"scoreTable": changed}]}, earlier=(first,)).attempt == 1
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from centralcloud.experiments.canary import CanaryPlan
+from centralcloud.contracts.canary import CanaryPlan
 from centralcloud.experiments.canary_evidence import CanaryEvidence
 from centralcloud.experiments.e_process import Sessions
 

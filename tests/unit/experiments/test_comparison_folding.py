@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
+from centralcloud.contracts.canary import CanaryPlan
 from centralcloud.contracts.fleet_configuration import ExperimentPlan
-from centralcloud.experiments.canary import CanaryPlan
 from centralcloud.experiments.comparison_folding import count_decisions, fold_sessions, judge_minutes
 from centralcloud.experiments.comparison_state import Comparison, read_comparison
 from centralcloud.experiments.e_process import EProcess, Metric, Sessions

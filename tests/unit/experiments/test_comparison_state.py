@@ -5,7 +5,7 @@ import struct
 import numpy as np
 import pytest
 
-from centralcloud.experiments.canary import CanaryPlan
+from centralcloud.contracts.canary import CanaryPlan
 from centralcloud.experiments.comparison_state import Comparison, ComparisonStateError, read_comparison
 from centralcloud.experiments.e_process import Sessions
 

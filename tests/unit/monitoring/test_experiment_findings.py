@@ -50,7 +50,7 @@ def late(number: int, requests: tuple[int, int] = (900, 100)) -> ExperimentState
         ),
         (
             a_state(
-                status="inconclusive",
+                status="undecided",
                 since=at(600),
                 plan={"margin": 0.02},
                 facts={(0, "success"): success(9_000, 1_000)},
@@ -142,7 +142,7 @@ def test_what_is_part_of_normal_work_is_not_a_finding(state: ExperimentState) ->
     assert found(state) == []
 
 
-@pytest.mark.parametrize("status", ["rolledBack", "inconclusive"])
+@pytest.mark.parametrize("status", ["rolledBack", "undecided"])
 def test_a_finding_about_scores_of_the_learner_says_that_they_are_withdrawn(status: str) -> None:
     state = a_state(treatments=(_TABLE,), status=status, since=at(600))
     (finding,) = found(state._replace(experiment=replace(state.experiment, learned_by="adaptive")))
@@ -157,7 +157,7 @@ def test_scores_of_the_learner_that_were_promoted_are_not_a_finding() -> None:
     assert found(state._replace(experiment=replace(state.experiment, learned_by="adaptive"))) == []
 
 
-@pytest.mark.parametrize("status", ["rolledBack", "inconclusive", "promoted"])
+@pytest.mark.parametrize("status", ["rolledBack", "undecided", "promoted"])
 def test_an_end_is_a_finding_for_a_week_but_a_promotion_that_reroutes_until_it_is_removed(status: str) -> None:
     winner = "b" if status == "promoted" else None
     assert len(found(a_state(_WEEK - 1, status=status, winner=winner, since=at(0)))) == 1

@@ -43,6 +43,9 @@ def test_an_experiment_is_started_shown_changed_and_logged(admin: Gateway, confi
     assert created.json()["notes"] == []
     assert admin.call("GET", "/api/experiments").json() == {"experiments": [experiment], "count": 1}
     report = admin.call("GET", path).json()
+    assert [each["condition"] for each in report.pop("waits_for")] == ["dwell", "treated", "loss"]
+    (guards,) = report.pop("guards")
+    assert (guards["treatment"], [each["needed"] for each in guards["conditions"]]) == ("gpt-4o-mini", [200.0] * 3)
     assert report == {"experiment": experiment, "results": [], "verdicts": [], "seen_at": None}
 
     statuses = []
@@ -55,9 +58,11 @@ def test_an_experiment_is_started_shown_changed_and_logged(admin: Gateway, confi
     assert statuses == ["paused", "running", "stopped"]
     refused = admin.call("POST", f"{path}/promote")
     assert (refused.status, refused.error["code"]) == (409, "experiment_state")
+    assert admin.call("DELETE", path).json() == {"id": experiment["id"], "deleted": True}
+    assert admin.call("DELETE", path).status == 404
     log = execute(configured, "SELECT via, subject, reason FROM operator_actions WHERE via = 'api' ORDER BY id")
     subject = f"experiment/{experiment['id']}"
-    assert log == [("api", subject, "cheaper"), *[("api", subject, "as agreed")] * 3]
+    assert log == [("api", subject, "cheaper"), *[("api", subject, "as agreed")] * 3, ("api", subject, None)]
 
 
 def test_the_second_attempt_says_that_alpha_is_halved_and_a_promotion_names_its_winner(admin: Gateway) -> None:
@@ -71,6 +76,11 @@ def test_the_second_attempt_says_that_alpha_is_halved_and_a_promotion_names_its_
     path = f"/api/experiments/{second['experiment']['id']}/promote"
     unclear = admin.call("POST", path)
     assert "has 2 treatments, expected the name of one" in unclear.error["message"]
+    assert admin.call("DELETE", path.removesuffix("/promote")).error["code"] == "experiment_state", "it runs"
+    wrong = admin.call("POST", path, {"treatment": "opus", "hold": "yes"})
+    assert (wrong.status, wrong.error["field"]) == (422, "hold")
+    refused = admin.call("POST", path, {"treatment": "opus", "hold": True})
+    assert (refused.status, "it is an A/B test" in refused.error["message"]) == (409, True)
     stage = admin.call("POST", path, {"treatment": "opus"}).json()["experiment"]["stage"]
     assert (stage["status"], stage["winner"], stage["byHand"]) == ("promoted", "opus", True)
 
@@ -91,7 +101,7 @@ def test_the_split_of_a_rule_becomes_an_experiment(admin: Gateway) -> None:
     ("path", "body", "status", "field", "words"),
     [
         ("", {"treatments": [{"model": "opus"}]}, 422, "name", "expected a value"),
-        ("", {**EXAMPLE, "treatments": [{"model": "gone"}]}, 422, "treatments[0].model", "in the catalog"),
+        ("", {**EXAMPLE, "treatments": [{"model": "opuss"}]}, 422, "treatments[0].model", "such as opus"),
         ("", {**EXAMPLE, "treatments": [{}]}, 422, "treatments[0]", "none of model, policy and scoreTable"),
         ("", {**EXAMPLE, "treatments": [{"policy": "none"}]}, 422, "treatments[0].policy", "the name of a policy"),
         ("", {**EXAMPLE, "plan": {"margin": 2}}, 422, "plan.margin", "expected"),

@@ -130,7 +130,7 @@ def test_a_field_that_is_wrong_is_named_by_its_path(changed: dict[str, Any], fie
 def test_the_split_follows_the_stage() -> None:
     assert parsed(share=0.25, stage={"before": 0.05}).split == Split(1, 0.25, 0.05)
     assert parsed(*_TWO, share=0.2).split == Split(2, 0.2, None)
-    for status in ("paused", "rolledBack", "inconclusive", "stopped"):
+    for status in ("paused", "rolledBack", "undecided", "stopped"):
         ended = parsed(share=0.25, stage={"status": status, "before": 0.05})
         assert (ended.split, ended.is_routed) == (Split(1, 0.0, None), status == "paused")
     promoted = parsed(stage={"status": "promoted", "winner": "new"})

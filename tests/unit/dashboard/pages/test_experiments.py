@@ -57,16 +57,35 @@ def test_a_step_waits_for_time_outcomes_and_evidence_and_names_what_is_missing()
     last = an_experiment(stage={"retries": 1})
     assert waiting_of(last, met, at(600))[1].title == "It is rolled back when one of these is reached"
     assert waiting_of(an_experiment(stage={"status": "stopped", "share": 0.0}), met, at(600)) == ()
-    assert waiting_of(experiment, {}, at(600)) == ()
+    nothing_folded, _ = waiting_of(experiment, {}, at(600))
+    assert [each.is_met for each in nothing_folded.conditions] == [True, False, False]
+    paused = an_experiment(stage={"status": "paused", "share": 0.0, "by_hand": False})
+    (pause,) = waiting_of(paused, met, at(600))
+    assert pause.title == "It begins again when all of these are reached"
+    assert [each.name for each in pause.conditions] == [
+        "Time of the pause",
+        "Sessions from before the pause have ended and count",
+    ]
+
+
+def test_a_promotion_on_hold_shows_how_long_it_waits_and_its_guards() -> None:
+    held = an_experiment(stage={"step": 4, "share": 0.95, "winner": "b"})
+    upward, guards = waiting_of(held, facts_of(held, BETTER._replace(facts=SAFE)), at(7200))
+    assert upward.title == "The promotion is final when all of these are reached"
+    assert [(each.name, each.now, each.needed) for each in upward.conditions] == [
+        ("Time of the hold", "2 hours", "24 hours")
+    ]
+    assert len(guards.conditions) == 3
+    assert [(each.share, each.is_hold) for each in steps_of(held)][-2:] == [("50%", False), ("95%", True)]
 
 
 def test_steps_before_the_present_one_are_done() -> None:
     running = an_experiment(stage={"step": 1, "share": 0.05})
-    assert [each.state for each in steps_of(running)] == ["done", "now", "ahead", "ahead"]
+    assert [each.state for each in steps_of(running)] == ["done", "now", "ahead", "ahead", "ahead"]
     promoted = an_experiment(treatments=[{"model": "b"}], stage={"status": "promoted", "winner": "b", "step": 3})
     assert {each.state for each in steps_of(promoted)} == {"done"}
     rolled_back = an_experiment(stage={"status": "rolledBack", "step": 1, "share": 0.0})
-    assert [each.state for each in steps_of(rolled_back)] == ["done", "ended", "ahead", "ahead"]
+    assert [each.state for each in steps_of(rolled_back)] == ["done", "ended", "ahead", "ahead", "ahead"]
 
 
 def test_longer_sessions_and_late_events_are_said_beside_the_numbers() -> None:

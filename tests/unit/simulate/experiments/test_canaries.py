@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from centralcloud.experiments.canary import CanaryPlan
+from centralcloud.contracts.canary import CanaryPlan
 from centralcloud.simulate.experiments.canaries import CanaryResult, _Simulation, simulate_canaries
 from centralcloud.simulate.experiments.scenario import Arm, Experiment, Folding, Outage, Traffic
 from centralcloud.simulate.experiments.sessions import Splits

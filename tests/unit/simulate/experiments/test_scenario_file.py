@@ -7,7 +7,7 @@ import pytest
 from support.repository import REPOSITORY
 
 from centralcloud.contracts import SettingsError
-from centralcloud.experiments.canary import CanaryPlan
+from centralcloud.contracts.canary import CanaryPlan
 from centralcloud.simulate.experiments.scenario import Comparison, Folding, Outage, Traffic
 from centralcloud.simulate.experiments.scenario_file import experiment_from, read_experiment
 
@@ -50,9 +50,17 @@ def test_every_key_of_a_canary() -> None:
                 {"arm": "all", "from_minute": 60, "minutes": 10, "success": 0.75},
             ],
             "drift": {"swing": 0.05, "period_minutes": 600},
-            "folding": {"idle_seconds": 900, "wait_seconds": 90},
-            "caps": {"latency_ms": 20_000, "cost_usd": 0.1},
-            "plan": {"steps": [0.1, 0.5], "margin": 0.01, "retries": 0},
+            "plan": {
+                "steps": [0.1, 0.5],
+                "margin": 0.01,
+                "retries": 0,
+                "requireBetter": False,
+                "holdSeconds": 3600,
+                "idleSeconds": 900,
+                "outcomeWithinSeconds": 90,
+                "latencyCapMs": 20_000,
+                "costCapUsd": 0.2,
+            },
             "minutes": 600,
             "look_seconds": 15,
         }
@@ -77,8 +85,8 @@ def test_every_key_of_a_canary() -> None:
     )
     assert (experiment.drift_swing, experiment.drift_period) == (0.05, 36_000)
     assert (experiment.folding, experiment.metrics) == (Folding(idle=900, wait=90), ("success", "latency", "cost"))
-    assert (experiment.latency_cap_ms, experiment.cost_cap_usd) == (20_000, 0.1)
-    assert experiment.plan == CanaryPlan(steps=(0.1, 0.5), margin=0.01, retries=0)
+    assert (experiment.latency_cap_ms, experiment.cost_cap_usd) == (20_000, 0.2)
+    assert experiment.plan == CanaryPlan(steps=(0.1, 0.5), margin=0.01, retries=0, win_needed=False, hold_seconds=3600)
     assert (experiment.length, experiment.look) == (36_000, 15)
 
 
@@ -93,8 +101,8 @@ def test_each_treatment_of_a_canary_is_one_of_its_own() -> None:
     assert [sorted(each.arms) for each in second.outages] == [[0], [1], [0, 1]]
 
 
-def test_arms_of_a_comparison_have_equal_shares() -> None:
-    experiment = experiment_from({**_LEAST, "kind": "comparison", "treatments": {"a": {}, "b": {}}})
+def test_arms_of_an_ab_test_have_equal_shares() -> None:
+    experiment = experiment_from({**_LEAST, "kind": "ab", "treatments": {"a": {}, "b": {}}})
     assert experiment.plan == Comparison(share=1 / 3)
 
 
@@ -107,7 +115,7 @@ def test_the_examples_are_experiments(path: Any) -> None:
 @pytest.mark.parametrize(
     ("changed", "complaint"),
     [
-        ({"kind": "ab"}, "kind: found \"ab\", expected 'canary' or 'comparison'"),
+        ({"kind": "comparison"}, "kind: found \"comparison\", expected 'canary' or 'ab'"),
         ({"control": {}}, "control.success: found nothing, expected a value"),
         ({"treatments": {}}, "treatments: found an object of 0 keys, expected at least 1 item"),
         ({"treatment": {}}, 'scenario: found the key "treatment", expected one of about, kind, control, treatments,'),
@@ -130,8 +138,8 @@ def test_the_examples_are_experiments(path: Any) -> None:
         ),
         ({"treatments": {"all": {}}}, 'treatments: found "all", expected a name other than all and control'),
         (
-            {"control": {"success": 1.0, "cost_usd": 0.02}},
-            "control.cost_usd: found 0.02, expected less than caps.cost_usd",
+            {"control": {"success": 1.0, "cost_usd": 0.2}},
+            "control.cost_usd: found 0.2, expected less than plan.costCapUsd",
         ),
         (
             {"outages": [{"arm": "old", "from_minute": 1, "minutes": 1}]},
@@ -139,15 +147,15 @@ def test_the_examples_are_experiments(path: Any) -> None:
         ),
         ({"plan": {"steps": [0.5, 0.1]}}, "plan.steps[1]: found 0.1, expected more than 0.5, the step before"),
         ({"plan": {"steps": [0.6]}}, "plan.steps[0]: found 0.6, expected less than or equal to 0.5"),
-        ({"plan": {"share": 0.5}}, 'plan: found the key "share", expected one of steps, dwell_seconds, margin,'),
+        ({"plan": {"win_needed": True}}, 'plan: found the key "win_needed", expected one of alpha, latencyCapMs,'),
         (
-            {"kind": "comparison", "plan": {"margin": 0.5}},
-            'plan: found the key "margin", expected one of share, alpha,',
+            {"kind": "ab", "plan": {"margin": 0.5}},
+            'plan: found the key "margin", expected one of alpha, latencyCapMs,',
         ),
-        ({"kind": "comparison", "plan": {"share": 1.0}}, "plan.share: found 1.0, expected less than 1"),
+        ({"kind": "ab", "plan": {"steps": [1.0]}}, "plan.steps[0]: found 1.0, expected less than 1"),
         (
-            {"kind": "comparison", "plan": {"share": 0.5}, "treatments": {"a": {}, "b": {}}},
-            "plan.share: found 0.5, expected less than 0.5 for each of 2 treatments",
+            {"kind": "ab", "plan": {"steps": [0.5]}, "treatments": {"a": {}, "b": {}}},
+            "plan.steps[0]: found 0.5, expected less than 0.5 for each of 2 treatments",
         ),
         (
             {"traffic": {"complexities": {"hard": 1}}},
@@ -167,7 +175,7 @@ def test_the_examples_are_experiments(path: Any) -> None:
         ),
         (
             {"traffic": {"seconds_between_requests": 300}},
-            "traffic.seconds_between_requests: found 300.0, expected at most 225, an eighth of folding.idle_seconds",
+            "traffic.seconds_between_requests: found 300.0, expected at most 37.5, an eighth of plan.idleSeconds",
         ),
     ],
 )

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from centralcloud.experiments.canary import CanaryPlan, Facts, Stage, advance, start
+from centralcloud.contracts.canary import CanaryPlan, Facts, Stage, advance, start
 
 _PLAN = CanaryPlan()
 _NONE = Facts(
@@ -58,6 +58,7 @@ def test_the_loss_allowed_is_the_harm_budget_over_the_next_share() -> None:
         ("worse_promptly", "fewer successes"),
         ("slower", "slower beyond the limit"),
         ("dearer", "dearer beyond the limit"),
+        ("less_feedback", "less feedback arrives"),
     ],
 )
 def test_each_guard_pauses_once_and_then_rolls_back_at_odds_of_200(name: str, reason: str) -> None:
@@ -102,5 +103,19 @@ def test_no_worse_is_enough_where_that_was_asked_for() -> None:
 @pytest.mark.parametrize(("outcomes", "days"), [(200_000, 1), (5_000, 14)])
 def test_at_the_horizon_it_ends_undecided(outcomes: int, days: int) -> None:
     facts = _NONE._replace(outcomes=outcomes)
-    assert advance(_PLAN, _LAST, facts, days * 86_400.0).status == "inconclusive"
+    assert advance(_PLAN, _LAST, facts, days * 86_400.0).status == "undecided"
     assert advance(_PLAN, _LAST, _NONE, 13 * 86_400.0) == _LAST
+
+
+def test_a_hold_is_one_more_step_that_guards_may_end_and_no_horizon() -> None:
+    plan = CanaryPlan(hold_seconds=5_000.0)
+    assert plan.shares == (0.01, 0.05, 0.25, 0.5, 0.95)
+    held = advance(plan, _LAST, _GOOD, 1000.0)
+    assert (held.status, held.step, held.since, held.reason) == ("ramping", 4, 1000.0, "better")
+    late = _NONE._replace(outcomes=1e9)
+    assert advance(plan, held, late, 5_999.0) == held
+    final = advance(plan, held, late, 6_000.0)
+    assert (final.status, final.reason) == ("promoted", "no guard was reached in the hold")
+    assert advance(plan, held, _GOOD._replace(worse=_log(200)), 6_000.0).status == "paused", "a guard goes first"
+    again = held._replace(retries=1)
+    assert advance(plan, again, _GOOD._replace(slower=_log(200)), 1_001.0).status == "rolled_back"
