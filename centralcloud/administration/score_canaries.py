@@ -48,7 +48,7 @@ from centralcloud.learning.rule import Score
 from centralcloud.learning.run_input import RunInput
 from centralcloud.learning.selection import Selection
 from centralcloud.runtime.configuration.experiments import read_traffic, read_usable_experiments, start_score_canary
-from centralcloud.runtime.configuration.writing import Author
+from centralcloud.runtime.configuration.writing import Author, ConfigurationConflictError
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.wording import counted, listed, percent
@@ -124,11 +124,14 @@ class ScoreCanaries:
     def start(self, connection: psycopg.Connection[Any], canary: Experiment) -> None:
         """Start the canary, in the connection's transaction, which must hold the score lock.
 
-        Raises:
-            ConfigurationConflictError: one of its rule is open.
+        Where one of its rule is open that this version cannot read, the scores wait, and nothing is started.
         """
         author = Author(who=DAEMON, via="daemon", source=socket.gethostname(), reason=canary.stage.reason)
-        start_score_canary(connection, canary, author)
+        try:
+            start_score_canary(connection, canary, author)
+        except ConfigurationConflictError as error:
+            log.warning("score_canary_not_started", experiment=canary.id, reason=str(error))
+            return
         bump_score_revision(connection)  # a run that has read before would start another one
         log.info(
             "score_canary_started",

@@ -29,6 +29,7 @@ from centralcloud.contracts.fleet_configuration import Experiment
 from centralcloud.experiments.task import ExperimentTask
 from centralcloud.ingest.drain import drain
 from centralcloud.learning.learner import Learner, LearningRun
+from centralcloud.learning.publication_gate import Gated, PublicationGate
 from centralcloud.learning.rules import AdaptiveRule, ThresholdRule
 from centralcloud.learning.safety import SafetyLimits
 from centralcloud.learning.settings import CanarySettings, FixedLearningSettings, PublicationMode
@@ -81,11 +82,13 @@ class LearningFleet:
     def learn(self, publication: PublicationMode = "canary", *, force: bool = False, **canary: Any) -> LearningRun:
         return self.learner(publication, **canary).learn(force=force, operator=OPERATOR)
 
-    def learner(self, publication: PublicationMode = "canary", **canary: Any) -> Learner:
+    def learner(
+        self, publication: PublicationMode = "canary", gate: PublicationGate | None = None, **canary: Any
+    ) -> Learner:
         settings = FixedLearningSettings(
             RULES, References(), SafetyLimits(), publication=publication, canary=CanarySettings(**canary)
         )
-        return Learner(self.database, read_settings=lambda _: settings, gate=ScoreCanaries())
+        return Learner(self.database, read_settings=lambda _: settings, gate=gate or ScoreCanaries())
 
     def round(self, publication: PublicationMode = "canary", rule: str = "adaptive") -> None:
         """Do the work of the daemon after each round of experiments."""
@@ -415,6 +418,25 @@ def test_a_killed_run_proposes_the_same_again(fleet: LearningFleet, monkeypatch:
     assert (fleet.canaries, fleet.scores) == ([], before)
     run = fleet.learn()
     assert ([each.model for each in run.held], run.canary) == (["a", "b"], fleet.canary.id)
+
+
+def test_two_replicas_that_learn_at_the_same_time_start_one_canary(fleet: LearningFleet) -> None:
+    runs: list[LearningRun] = []
+    fleet.learn()
+    fleet.end("rolledBack")
+    fleet.learn()
+    remove_experiment(fleet.database, fleet.canary.id, OPERATOR)  # the next run starts one, and writes nothing else
+
+    class Slow(ScoreCanaries):
+        def hold(self, *arguments: Any) -> Gated:
+            gated = super().hold(*arguments)
+            if not runs:
+                runs.append(fleet.learn())  # the other replica
+            return gated
+
+    run = fleet.learner(gate=Slow()).learn()
+    assert (run.canary, runs[0].canary) == (None, fleet.canary.id)
+    assert run.held_because == [f"the canary {fleet.canary.id} judges 2 scores first"]
 
 
 def test_the_worker_role_starts_ramps_and_stops_a_canary(shared_fleet: Fleet) -> None:
