@@ -250,6 +250,10 @@ def test_later_runs_wait_for_the_canary_and_start_no_other_one(fleet: LearningFl
     assert {name: fleet.scores[name] for name in "ab"} == {name: before[name] for name in "ab"}
     assert fleet.believed["b"] > {each.model_id: each.score for each in fleet.canary.treatments[0].score_table}["b"]
     assert len(fleet.sent) == versions + len(run.changes)
+    fleet.ingest(b=(150, 50))
+    run = fleet.learn()
+    assert before["b"] < fleet.believed["b"] < before["a"], "it would no longer lead"
+    assert "b" in {each.model for each in run.held}, "but is judged all the same"
     assert verify(fleet.database).ok
     assert audit_scores(fleet.database, RULES).differences == []
 
@@ -354,7 +358,7 @@ def test_another_setting_a_freeze_or_a_forced_run_stops_the_canary(fleet: Learni
 
 def test_an_experiment_of_an_operator_on_the_same_tasks_goes_first(fleet: LearningFleet) -> None:
     def begun(*complexities: str) -> str:
-        asked = {"name": "mine", "scope": {"complexities": list(complexities)}, "treatments": [{"model": "x"}]}
+        asked = {"name": "mine", "scope": {"complexities": list(complexities)}, "treatments": [{"model": "b"}]}
         return start(fleet.database, asked, OPERATOR, field="experiment").experiment.id
 
     mine = begun("simple", "complex")
