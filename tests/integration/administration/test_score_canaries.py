@@ -14,6 +14,7 @@ from support.events import an_event, send
 from support.fleet import Fleet
 from support.operators import OPERATOR
 from support.servers import execute, new_database
+from support.waiting import eventually
 from typer.testing import CliRunner
 
 from centralcloud.administration.experiments import change, remove_experiment, start
@@ -24,8 +25,9 @@ from centralcloud.administration.score_canaries import ScoreCanaries
 from centralcloud.administration.score_overrides import freeze, pin, roll_back, unfreeze, unpin
 from centralcloud.administration.verification import verify
 from centralcloud.cli.app import app
-from centralcloud.contracts.experiment_changes import moved, stopped
+from centralcloud.contracts.experiment_changes import moved, promoted, stopped
 from centralcloud.contracts.fleet_configuration import Experiment
+from centralcloud.daemon import Daemon
 from centralcloud.experiments.task import ExperimentTask
 from centralcloud.ingest.drain import drain
 from centralcloud.learning.learner import Learner, LearningRun
@@ -42,6 +44,7 @@ from centralcloud.monitoring.work_checks import work_checks
 from centralcloud.runtime.configuration.experiments import change_stage, read_experiments
 from centralcloud.runtime.configuration.writing import Author
 from centralcloud.runtime.postgres.database import Database
+from centralcloud.settings import Settings
 from centralcloud.store.slices import References
 
 REQUESTS = itertools.count()
@@ -441,6 +444,33 @@ def test_two_replicas_that_learn_at_the_same_time_start_one_canary(fleet: Learni
     run = fleet.learner(gate=Slow()).learn()
     assert (run.canary, runs[0].canary) == (None, fleet.canary.id)
     assert run.held_because == [f"the canary {fleet.canary.id} judges 2 scores first"]
+
+
+def test_the_daemon_stops_a_canary_that_was_overtaken_and_publishes_one_that_was_promoted(
+    fleet: LearningFleet,
+) -> None:
+    settings = Settings(
+        rule="adaptive",
+        publication="canary",
+        learn_interval_seconds=0.3,
+        experiments_interval_seconds=0.2,
+        database_url=fleet.url,
+    )
+    daemon = Daemon(settings, fleet.database)
+    daemon.start()
+    try:
+        eventually(lambda: fleet.canary.is_open, what="a canary")
+        freeze(fleet.database, "an incident", OPERATOR)
+        eventually(lambda: fleet.canary.stage.status == "stopped", what="its end")
+        unfreeze(fleet.database, OPERATOR)
+        eventually(lambda: fleet.canary.is_open, what="the next canary")
+        table = {each.model_id: each.score for each in fleet.canary.treatments[0].score_table}
+        change(fleet.database, fleet.canary.id, promoted, OPERATOR)
+        eventually(lambda: fleet.scores["b"] == table["b"], what="its scores")
+        verdicts = "SELECT count(*) FROM experiment_verdicts WHERE verdict = 'published'"
+        assert execute(fleet.url, verdicts) == [(1,)]
+    finally:
+        daemon.stop()
 
 
 def test_the_worker_role_starts_ramps_and_stops_a_canary(shared_fleet: Fleet) -> None:
