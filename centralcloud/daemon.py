@@ -7,7 +7,9 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from prometheus_client import CollectorRegistry
 
 from centralcloud import __version__
+from centralcloud.administration.overtaken_canaries import stop_overtaken
 from centralcloud.administration.promoted_scores import has_unpublished, publish_promoted
+from centralcloud.administration.score_canaries import ScoreCanaries
 from centralcloud.contracts import DECISIONS_CHANNEL
 from centralcloud.experiments.task import ExperimentTask
 from centralcloud.fleet_settings import FleetSettingsSource
@@ -155,6 +157,7 @@ class Daemon:
         task = Learner(
             self._database,
             read_settings=self._fleet.read,
+            gate=ScoreCanaries(),
             after_outcomes=self._settings.learn_after_outcomes,
             schedule_seconds=None if schedule else self._settings.learn_interval_seconds,
             metrics=LearningMetrics(self.registry),
@@ -167,14 +170,16 @@ class Daemon:
 
     def _experiments(self) -> BackgroundTask:
         interval = self._settings.experiments_interval_seconds
-        return ExperimentTask(self._database, interval_seconds=interval, after_round=self._publish_promoted)
+        return ExperimentTask(self._database, interval_seconds=interval, after_round=self._look_after_scores)
 
-    def _publish_promoted(self) -> None:
+    def _look_after_scores(self) -> None:
+        """Stop the canaries of learned scores that were overtaken, and publish what experiments have promoted."""
         with self._database.transaction() as connection:
-            if not has_unpublished(connection):
-                return
             fleet = self._fleet.read_usable(connection)
-        publish_promoted(self._database, fleet.rules, fleet.reference)
+            is_due = has_unpublished(connection)
+        stop_overtaken(self._database, fleet.publication, fleet.rule)
+        if is_due:
+            publish_promoted(self._database, fleet.rules, fleet.reference)
 
     def _finding_detector(self) -> BackgroundTask:
         return FindingDetector(

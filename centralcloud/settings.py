@@ -20,7 +20,7 @@ from centralcloud.learning.rule import Rule
 from centralcloud.learning.rules import AdaptiveSettings, ThresholdSettings
 from centralcloud.learning.rules.registry import make_rules
 from centralcloud.learning.safety import SafetyLimits
-from centralcloud.learning.settings import LearningMinimum
+from centralcloud.learning.settings import CanarySettings, LearningMinimum, PublicationMode
 from centralcloud.maintenance.retention import Retention
 from centralcloud.monitoring.finding_rules import FindingThresholds
 from centralcloud.monitoring.webhook import check_address
@@ -56,6 +56,8 @@ class FleetSettings(BaseModel):
 
     Attributes:
         rule: the name of the active rule, whose scores are published.
+        publication: whether scores that change who leads are published at once, or go to a canary first.
+        canary: when they do.
         reference: caps of response times and costs in the evidence.
         retention: days that rows are kept.
         safety: how much one run of the learner may change.
@@ -71,6 +73,8 @@ class FleetSettings(BaseModel):
     rule_is_named: ClassVar[str] = "rule"
 
     rule: str = "threshold"
+    publication: PublicationMode = "direct"
+    canary: CanarySettings = CanarySettings()
     reference: References = References()
     retention: Retention = Retention()
     safety: SafetyLimits = SafetyLimits()

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import psycopg
 
+from centralcloud.administration.overtaken_canaries import newer_score
 from centralcloud.administration.score_overrides import hold_scores
-from centralcloud.contracts.estimate import Estimate
 from centralcloud.contracts.fleet_configuration import Experiment, TableScore
 from centralcloud.experiments.ramp import DAEMON, store_verdict
 from centralcloud.learning.current_scores import CurrentScore, read_current_scores
@@ -43,11 +43,14 @@ def publish_promoted(
 ) -> dict[str, list[Change]]:
     """Publish the score tables that experiments have promoted and that are not published yet, each once.
 
-    Every rule continues from these scores, as after a rollback: evidence up to now does not count against them. Pins and
-    retirements stay, and so does a pair that the fleet has never heard of.
+    Every rule continues from these scores, as after a rollback: evidence up to now does not count against them. Those that
+    the learner has proposed (`learned_by`) are its own: its rules go on as they are. Pins and retirements stay, and so does
+    a pair that the fleet has never heard of.
 
     Args:
         operator: who promoted; None: the daemon publishes what was promoted.
+
+    Scores of the learner that something has overtaken meanwhile (`overtaken_canaries`) are not published any more.
 
     Returns:
         The changes that were published, by the id of the experiment.
@@ -60,11 +63,13 @@ def publish_promoted(
     with score_transaction(database) as (connection, now):
         author = operator or Operator(who=DAEMON, via="daemon", source=socket.gethostname())
         for experiment in _waiting(connection):
-            publications = _publications(connection, experiment)
-            hold_scores(connection, rules, [each.score for each in publications], through_slice)
+            overtaken = newer_score(connection, experiment)
+            publications = _publications(connection, experiment) if overtaken is None else []
+            if experiment.learned_by is None:
+                hold_scores(connection, rules, [each.score for each in publications], through_slice)
             changes = publish(connection, publications, rule=SOURCE, run_id=None, now=now) if publications else []
             version = newest_version(changes)
-            known = {"version": version, "scores": len(changes)}
+            known = {"version": version, "scores": len(changes), **({"overtaken": overtaken} if overtaken else {})}
             store_verdict(connection, experiment, "published", now, more=known, once=True)
             if changes:
                 reason = f"promoted by the experiment {experiment.id}"
@@ -77,7 +82,13 @@ def publish_promoted(
                     after={"experiment": experiment.id, **scores_after(changes)},
                     version=version,
                 )
-            log.info("experiment_scores_published", experiment=experiment.id, scores=len(changes), version=version)
+            log.info(
+                "experiment_scores_published",
+                experiment=experiment.id,
+                scores=len(changes),
+                version=version,
+                overtaken=overtaken,
+            )
             done[experiment.id] = changes
     return done
 
@@ -85,6 +96,11 @@ def publish_promoted(
 def has_unpublished(connection: psycopg.Connection[Any]) -> bool:
     """Return whether an experiment has promoted a score table that is not published yet."""
     return bool(_waiting(connection))
+
+
+def is_published(connection: psycopg.Connection[Any], experiment: Experiment) -> bool:
+    """Return whether the score table that an experiment has promoted is published."""
+    return not _UNPUBLISHED_TABLES.all(connection, {"ids": [experiment.id]})
 
 
 def _waiting(connection: psycopg.Connection[Any]) -> list[Experiment]:
@@ -117,5 +133,7 @@ def _publications(connection: psycopg.Connection[Any], experiment: Experiment) -
 
 def _publication(current: CurrentScore, each: TableScore, score: Decimal, experiment: Experiment) -> Publication:
     reason = f"promoted by the experiment {experiment.id}: {current.old_score} -> {score}"
-    estimate = Estimate(mean=each.mean, n_eff=each.n_eff)
-    return Publication(current, replace(manual_score(current, score, SOURCE, reason), estimate=estimate))
+    proposed = replace(
+        manual_score(current, score, SOURCE, reason), estimate=each.estimate, task_types=each.task_scores
+    )
+    return Publication(current, proposed)

@@ -15,8 +15,8 @@ from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows,
 if TYPE_CHECKING:
     import psycopg
 
+    from centralcloud.contracts.model_choice.score_table import ScoreTable
     from centralcloud.evaluation.report import Evaluation, Switch
-    from centralcloud.evaluation.score_table import ScoreTable
 
 _CONFIGURED = "configured"
 

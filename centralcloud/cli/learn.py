@@ -29,6 +29,7 @@ def learn(
 
     Shows which scores change, and why. By the fleet's rule, as the database has it (`centralcloud settings show`).
     """
+    from centralcloud.administration.score_canaries import ScoreCanaries
     from centralcloud.administration.score_overrides import read_freeze
     from centralcloud.learning.learner import Learner
 
@@ -42,7 +43,7 @@ def learn(
         fleet = FleetSettingsSource(settings)
         if not dry_run:
             fleet.adopt(database)  # before the first daemon this command decides which rule the fleet goes on with
-        learner = Learner(database, read_settings=fleet.read)
+        learner = Learner(database, read_settings=fleet.read, gate=ScoreCanaries())
         result = (
             learner.preview() if dry_run else retry_on_contention(lambda: learner.learn(force=force, operator=operator))
         )
@@ -57,6 +58,7 @@ def learn(
                 "dry_run": dry_run,
                 "without_outcomes": pairs,
                 "changes": changes,
+                "held": [change._asdict() for change in result.held],
                 "frozen": freeze and freeze._asdict(),
             }
         )
@@ -68,6 +70,9 @@ def learn(
         print_text(f"{model} ({complexity}) was chosen, but no outcome has been reported")
     for withheld in result.withheld:
         print_text(f"nothing was published: {withheld}")
+    if result.held:
+        waits = "waits" if len(result.held) == 1 else "wait"
+        print_text(f"{counted(len(result.held), 'score')} {waits}: {'; '.join(result.held_because)}")
     for instance in result.quarantined:
         print_text(f"{instance} is quarantined: its outcomes differ from those of the fleet and are not counted")
     print_text(f"{counted(result.evaluated, 'pair')} evaluated, {result.waiting:,} waiting for more outcomes")

@@ -16,6 +16,7 @@ from centralcloud.runtime.wording import decimals
 
 if TYPE_CHECKING:
     from centralcloud.evaluation.report import OffPolicy
+    from centralcloud.monitoring.score_canaries import ScoreCanaries
 
 app = typer.Typer(help="Show, explain, compare, pin and roll back scores.", invoke_without_command=True)
 
@@ -41,6 +42,7 @@ def show(
 ) -> None:
     """Show the learned scores and their reasons."""
     from centralcloud.monitoring.reports import current_scores, current_task_scores
+    from centralcloud.monitoring.score_canaries import read_score_canaries
 
     if context.invoked_subcommand is not None:
         return
@@ -60,24 +62,29 @@ def show(
         return
     with open_database(read_settings(), "scores") as database, database.transaction() as connection:
         rows = current_scores(connection)
+        canaries = read_score_canaries(connection)
     if json_output:
-        print_json(rows)
+        print_json([{**row, "canary": _canary_of(canaries, row["model"], row["complexity"])} for row in rows])
         return
     columns = ("model", "complexity", "score", "version", "updated_at", "reason")
     print_rows(rows, dict.fromkeys(columns), empty="nothing learned yet", texts=("reason",))
+    for each in canaries.waiting:
+        print_text(str(each))
 
 
 @app.command()
 def explain(model: ModelName, complexity: Complexity, json_output: AsJson = False) -> None:
     """Explain the score of a pair: the numbers behind it, the scores of the other rules, overrides by an operator."""
     from centralcloud.monitoring.reports import explain_score
+    from centralcloud.monitoring.score_canaries import read_score_canaries
 
     utf8(model, "MODEL")
     _check_complexity(complexity)
     with open_database(read_settings(), "scores") as database, database.transaction() as connection:
         known = explain_score(connection, model, complexity)
+        canaries = read_score_canaries(connection)
     if json_output:
-        print_json(known)
+        print_json({**known, "canary": _canary_of(canaries, model, complexity)})
         return
     published = known["published"]
     if published is None:
@@ -92,6 +99,8 @@ def explain(model: ModelName, complexity: Complexity, json_output: AsJson = Fals
             "The interval of adaptive contains the true success rate since the time before it with a probability of at "
             "least 90%, however often you look, if the model has not changed since that time."
         )
+    if (waiting := canaries.of(model, complexity)) is not None:
+        print_text(f"a score of {decimals(waiting[1].score, 3)} is held back; {waiting[0]}")
     if known["pin"]:
         print_text(f"pinned at {known['pin']['score']}, until {known['pin']['expires_at'] or 'it is unpinned'}")
     if known["hold"]:
@@ -264,6 +273,15 @@ def _print_values(valued: "OffPolicy | str") -> None:
         print_table(VALUE_TITLES, value_rows(valued.tables), empty="")
         for line in off_policy_lines(valued):
             print_text(line)
+
+
+def _canary_of(canaries: "ScoreCanaries", model: str, complexity: str) -> dict[str, Any] | None:
+    """Return the canary that keeps a score waiting, for programs; None: none does."""
+    if (found := canaries.of(model, complexity)) is None:
+        return None
+    canary, score = found
+    again_at = canary.again_at.isoformat() if canary.again_at else None
+    return {"experiment": canary.experiment.id, "score": score.score, "again_at": again_at}
 
 
 def _choice(rows: list[dict[str, Any]], rule: str, complexity: str) -> str | None:

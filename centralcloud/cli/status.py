@@ -110,6 +110,7 @@ def _raw_lines(found: dict[str, Any]) -> Iterator[str | Line]:
     if late := warnings.get("learning"):
         yield _warning(f"{_INDENT}{late}")
     yield from _shadow_rules(found["shadow_rules"])
+    yield from (f"{_INDENT}{each['found']}" for each in found["score_canaries"])
     if problem := warnings.get("experiments"):
         yield _warning(f"{_INDENT}{problem}")
     elif experiments := found["experiments"]["found"]:

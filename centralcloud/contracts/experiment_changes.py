@@ -5,6 +5,7 @@ its treatments and its plan, so another attempt is another experiment.
 """
 
 from datetime import datetime
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -22,6 +23,10 @@ STATUS_WORDS: dict[Status, str] = {
     "undecided": "undecided",
     "stopped": "stopped",
 }
+
+
+#: The beginning of the reason of a canary of learned scores that was overtaken: its leaders are not withdrawn.
+OVERTAKEN: Final = "overtaken: "
 
 
 def status_words(stage: ExperimentStage) -> str:

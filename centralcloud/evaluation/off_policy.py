@@ -21,9 +21,9 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from centralcloud.contracts import COMPLEXITIES
+from centralcloud.contracts.model_choice.score_table import ScoreTable
 from centralcloud.evaluation.bound import lower_bound
 from centralcloud.evaluation.decisions import Decisions
-from centralcloud.evaluation.score_table import ScoreTable
 from centralcloud.runtime.arrays import Booleans, Floats, Integers, np
 from centralcloud.runtime.wording import counted, percent
 

@@ -9,11 +9,11 @@ import psycopg
 
 from centralcloud.contracts import SettingsError
 from centralcloud.contracts.estimate import parse_estimate
+from centralcloud.contracts.model_choice.score_table import ScoreTable, TableScore
 from centralcloud.contracts.task_score import parse_task_scores
 from centralcloud.evaluation.before_after import Stratum
 from centralcloud.evaluation.decisions import Decisions, LoggedOutcome, decisions_of
 from centralcloud.evaluation.exploration import ExplorationBudget, Part, ScoreChange
-from centralcloud.evaluation.score_table import ScoreTable, TableScore
 from centralcloud.runtime.postgres.query import Query
 
 #: Outcomes that estimates rest on at most, the newest ones: some seconds of reading.

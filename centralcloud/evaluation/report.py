@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 import psycopg
 
 from centralcloud.contracts import SettingsError
+from centralcloud.contracts.model_choice.score_table import ScoreTable
 from centralcloud.evaluation.before_after import BeforeAfter, compare
 from centralcloud.evaluation.decisions import Decisions, left_out_words
 from centralcloud.evaluation.exploration import NOT_SAID, WEEK, Exploration, Leaders, changes_of, weeks_of
@@ -23,7 +24,6 @@ from centralcloud.evaluation.reading import (
     read_strata,
     read_version_time,
 )
-from centralcloud.evaluation.score_table import ScoreTable
 from centralcloud.runtime.wording import age
 
 #: Limits of every estimate from a log.

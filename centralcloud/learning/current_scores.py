@@ -45,6 +45,7 @@ class CurrentScore(NamedTuple):
     routed_count: int
     outcome_count: int
     published_task_types: dict[str, Any] | None = None
+    draw_n: float | None = None
 
     @property
     def task_types(self) -> TaskScores:

@@ -13,6 +13,7 @@ from centralcloud.learning.evidence import Pair
 from centralcloud.learning.evidence_reader import EvidenceReader
 from centralcloud.learning.metrics import LearningMetrics
 from centralcloud.learning.publication import Change, newest_version, publish, scores_after, scores_before
+from centralcloud.learning.publication_gate import Gated, PublicationGate
 from centralcloud.learning.rule import Rule, RuleResult
 from centralcloud.learning.rule_scores import changed_rule_scores, store_rule_scores
 from centralcloud.learning.run_findings import report_findings
@@ -70,6 +71,9 @@ class LearningRun(NamedTuple):
         changes: the changes that were sent to instances.
         withheld: why nothing was published; empty if nothing prevented it.
         quarantined: the instances whose evidence the active rule did not count.
+        held: the changes that wait: they would change who leads.
+        held_because: for which they wait, in sentences.
+        canary: the id of the canary that this run has started for them; None: it started none.
     """
 
     run_id: int | None
@@ -81,6 +85,9 @@ class LearningRun(NamedTuple):
     changes: list[Change]
     withheld: list[str]
     quarantined: list[str]
+    held: Sequence[Change] = ()
+    held_because: Sequence[str] = ()
+    canary: str | None = None
 
 
 class Learner(BackgroundTask):
@@ -99,6 +106,7 @@ class Learner(BackgroundTask):
         references: References | None = None,
         limits: SafetyLimits | None = None,
         read_settings: ReadLearningSettings | None = None,
+        gate: PublicationGate | None = None,
         after_outcomes: int = 0,
         schedule_seconds: float | None = None,
         metrics: LearningMetrics | None = None,
@@ -107,11 +115,13 @@ class Learner(BackgroundTask):
 
         Args:
             read_settings: called in the transaction in which a run reads its input.
+            gate: holds scores back where the setting `publication` is canary; None: nothing does.
             after_outcomes: new outcomes that start a run of an eager rule between two scheduled runs; 0: none do.
             schedule_seconds: time between two scheduled runs; None: `wake()` starts each of them.
         """
         fixed = FixedLearningSettings(rules, references or References(), limits or SafetyLimits())
         self._read_settings: ReadLearningSettings = read_settings or (lambda _: fixed)
+        self._gate = gate
         self._after_outcomes = after_outcomes
         intervals = [schedule_seconds, _CHECK_SECONDS if self._after_outcomes else None]
         super().__init__("learner", database, interval_seconds=min((each for each in intervals if each), default=None))
@@ -185,9 +195,9 @@ class Learner(BackgroundTask):
         )
         active = run_input.active
         evaluation = evaluate_rules(run_input)[active]
-        selection = select_publications(run_input, evaluation, force=False)
-        changes = [Change.of(each.current.old_score, each.score) for each in selection.publications]
-        return _report(None, active, None, run_input, evaluation.result, changes, selection.withheld)
+        gated = self._gated(run_input, evaluation, force=False)
+        changes = [Change.of(each.current.old_score, each.score) for each in gated.selection.publications]
+        return _report(None, active, None, run_input, evaluation.result, changes, gated)
 
     def _is_due_early(self) -> bool:
         """Return whether to run before the schedule: enough outcomes for an eager rule, or the first run."""
@@ -218,7 +228,8 @@ class Learner(BackgroundTask):
         self._eager = run_input.settings.rules[0].eager
         evaluations = evaluate_rules(run_input)
         active = run_input.active
-        selection = select_publications(run_input, evaluations[active], force=force)
+        gated = self._gated(run_input, evaluations[active], force=force)
+        selection = gated.selection
         withheld = {rule: each.rejections for rule, each in evaluations.items()} | {active: selection.withheld}
         parts = split_run(run_input, evaluations, withheld, selection)
         read = run_input.control
@@ -238,6 +249,8 @@ class Learner(BackgroundTask):
                 _store_scores(connection, run_input, part.evaluations, withheld, run)
                 changes = _publish(connection, active, part.selection, run)
                 if part is parts[-1]:
+                    if self._gate is not None and gated.canary is not None:
+                        self._gate.start(connection, gated.canary)
                     report_findings(
                         connection, evaluations[active].result, run_input.by_rule[active].excluded, withheld
                     )
@@ -246,13 +259,25 @@ class Learner(BackgroundTask):
                 revision = read_control(connection).revision
             published += changes
         result = evaluations[active].result
-        return _report(run.run_id, active, through_slice, run_input, result, published, selection.withheld)
+        return _report(run.run_id, active, through_slice, run_input, result, published, gated)
+
+    def _gated(self, run_input: RunInput, evaluation: Evaluation, *, force: bool) -> Gated:
+        """Select the scores to publish, and those that wait for a canary. An operator who forces a run waits for none."""
+        selection = select_publications(run_input, evaluation, force=force)
+        gate = None if force or run_input.settings.publication == "direct" else self._gate
+        if gate is None or not selection.publications:
+            return Gated(selection)
+        fallen = frozenset((each.model, each.complexity) for each in evaluation.result.open_changes if each.fell)
+        with self.database.transaction() as connection:
+            return gate.hold(connection, run_input, selection, fallen)
 
     def _log(self, run: LearningRun) -> None:
         for change in run.changes:
             log.debug("score_changed", **change._asdict())
         if run.withheld:
             log.warning("publication_withheld", run_id=run.run_id, reasons=run.withheld)
+        if run.held:
+            log.info("scores_wait_for_canary", run_id=run.run_id, scores=len(run.held), reasons=run.held_because)
         if run.evaluated:
             log.info("learning_run", run_id=run.run_id, evaluated=run.evaluated, changed=len(run.changes))
 
@@ -337,7 +362,7 @@ def _report(
     run_input: RunInput,
     result: RuleResult,
     changes: list[Change],
-    withheld: list[str],
+    gated: Gated,
 ) -> LearningRun:
     rule_input = run_input.by_rule[rule]
     evidence = rule_input.evidence
@@ -356,6 +381,9 @@ def _report(
         waiting=waiting,
         without_outcomes=[each.pair for each in run_input.current if each.routed_count and not each.outcome_count],
         changes=changes,
-        withheld=withheld,
+        withheld=gated.selection.withheld,
         quarantined=[instance.instance_id for instance in rule_input.excluded],
+        held=[Change.of(each.current.old_score, each.score) for each in gated.held],
+        held_because=gated.reasons,
+        canary=None if gated.canary is None else gated.canary.id,
     )

@@ -1,7 +1,7 @@
 """Settings that decide what is learned: they must be the same in every replica."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple, Protocol, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 
 import psycopg
 from pydantic import BaseModel, ConfigDict, Field
@@ -22,6 +22,24 @@ class LearningMinimum(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     min_outcomes: int = Field(default=10, ge=0, le=1_000_000)
+
+
+#: How the scores of the learner reach the fleet: at once, or after a canary where they change who leads.
+PublicationMode: TypeAlias = Literal["direct", "canary"]
+
+
+class CanarySettings(BaseModel):
+    """When learned scores go to a canary first, with `publication` = canary.
+
+    Attributes:
+        traffic_share: a run that would change who leads for more than this share of the fleet's decisions (0 to 1) does.
+        again_hours: leaders that a canary has withdrawn are not proposed again for so long.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    traffic_share: float = Field(default=0.05, ge=0, le=1)
+    again_hours: float = Field(default=24.0, ge=0, le=8760)
 
 
 #: So many pairs with fewer outcomes than the minimum are learned all the same.
@@ -47,6 +65,14 @@ class LearningSettings(Protocol):
     def learning(self) -> LearningMinimum:
         """The pairs that the run learns."""
 
+    @property
+    def publication(self) -> PublicationMode:
+        """How scores that change who leads are published."""
+
+    @property
+    def canary(self) -> CanarySettings:
+        """When they go to a canary."""
+
 
 class FixedLearningSettings(NamedTuple):
     """Settings that do not come from the database: for tests, and for programs that call the learner themselves."""
@@ -55,6 +81,8 @@ class FixedLearningSettings(NamedTuple):
     reference: References
     safety: SafetyLimits
     learning: LearningMinimum = LearningMinimum()
+    publication: PublicationMode = "direct"
+    canary: CanarySettings = CanarySettings()
 
 
 #: Raises SettingsError when the database has a value that this version cannot use: the learner then does not run.

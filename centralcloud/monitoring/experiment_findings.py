@@ -61,6 +61,8 @@ def _end(state: ExperimentState) -> Iterator[Finding]:
     if stage.by_hand:
         return
     is_new = state.stage_seconds < _ENDED_SECONDS
+    if stage.status == "promoted" and state.experiment.learned_by is not None:
+        return  # as planned: its scores are published as those of each run are
     if stage.status == "promoted" and (is_new or not _winner_is_table(state)):
         yield _promoted(state)
     elif not is_new:
@@ -70,7 +72,7 @@ def _end(state: ExperimentState) -> Iterator[Finding]:
             EXPERIMENT_ROLLED_BACK,
             state,
             f"was rolled back {_when(state)}: {stage.reason}; every session is served by {CONTROL}. "
-            f"`{_command(state, 'show')}` has the evidence",
+            f"`{_command(state, 'show')}` has the evidence{_withdrawn(state)}",
         )
     elif stage.status == "undecided":
         plan, outcomes = state.experiment.plan, round(sum(state.outcomes().values()))
@@ -79,7 +81,8 @@ def _end(state: ExperimentState) -> Iterator[Finding]:
             state,
             f"ended undecided {_when(state)}, after {counted(outcomes, 'outcome')} of its arms: expected a decision within "
             f"{age(plan.horizon_seconds)} and {plan.horizon_outcomes:,} outcomes; every session is served by {CONTROL}. The "
-            f"arms may differ by less than the margin ({percent(plan.margin)}); a larger share or scope decides sooner",
+            f"arms may differ by less than the margin ({percent(plan.margin)}); a larger share or scope decides sooner"
+            f"{_withdrawn(state)}",
         )
     elif stage.reason == SAMPLE_RATIO:
         yield _finding(
@@ -87,8 +90,21 @@ def _end(state: ExperimentState) -> Iterator[Finding]:
             state,
             f"was stopped {_when(state)}: its sessions are not split as recorded ({_split(state)}), so its arms cannot be "
             "compared. Look for what loses or repeats the sessions of one arm: a cache or retries before the gateways, a "
-            "gateway that cannot serve the treatment, events that are lost; then start another experiment",
+            "gateway that cannot serve the treatment, events that are lost; then start another experiment"
+            f"{_withdrawn(state)}",
         )
+
+
+def _withdrawn(state: ExperimentState) -> str:
+    """Return what has become of the scores that the learner had proposed; empty for an experiment of an operator."""
+    experiment = state.experiment
+    if experiment.learned_by is None:
+        return ""
+    scores = counted(sum(len(each.score_table) for each in experiment.treatments), "score")
+    return (
+        f". It has withdrawn {scores} of {experiment.learned_by}: `centralcloud status` says when the learner proposes "
+        f"such leaders again; `{_command(state, 'remove')}` lets it do so at once"
+    )
 
 
 def _promoted(state: ExperimentState) -> Finding:

@@ -156,6 +156,13 @@ _FAMILIES: Final = (
         ("treatment", "direction"),
         _evidence,
     ),
+    _Family(
+        "scores_waiting",
+        False,
+        "Learned scores that wait for the experiment: it judges them, and the learner has started it",
+        (),
+        lambda state: {(): len(state.experiment.treatments[0].score_table) if state.experiment.learned_by else None},
+    ),
     _Family("outcomes", True, "Outcomes that count, by arm", ("arm",), _outcomes),
     _Family("late_dropped", True, "Records that came too late to count", (), lambda state: {(): state.late_dropped}),
 )

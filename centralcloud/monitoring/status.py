@@ -14,6 +14,8 @@ from centralcloud.monitoring.experiment_checks import check_experiments
 from centralcloud.monitoring.experiment_states import read_experiment_states
 from centralcloud.monitoring.queue_state import queue_state
 from centralcloud.monitoring.rule_choices import ShadowRule, in_words, read_rule_choices
+from centralcloud.monitoring.score_canaries import as_json as score_canaries_as_json
+from centralcloud.monitoring.score_canaries import read_score_canaries
 from centralcloud.monitoring.task_health import check_tasks, read_degraded_tasks
 from centralcloud.monitoring.upkeep_checks import check_partitions, check_retention
 from centralcloud.runtime.diagnostics import Verdict
@@ -38,6 +40,7 @@ def fleet_status(
         moved = _MOVED_SCORES.all(connection)
         rules = read_rule_choices(connection)
         experiments = read_experiment_states(connection)
+        canaries = read_score_canaries(connection)
         activity = read_daemon_activity(connection)
         upkeep = {
             "partitions": check_partitions(connection),
@@ -56,6 +59,7 @@ def fleet_status(
         "moved_scores": moved,
         "shadow_rules": [_as_json(shadow) for shadow in rules.shadows],
         "experiments": experiments_as_json(experiments),
+        "score_canaries": score_canaries_as_json(canaries),
         "running_workers": activity.running_workers,
         "warnings": [
             {"check": name, "found": result.found, "advice": result.advice}

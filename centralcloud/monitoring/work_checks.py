@@ -14,6 +14,7 @@ from centralcloud.monitoring.experiment_states import read_experiment_states
 from centralcloud.monitoring.finding_detector import list_findings
 from centralcloud.monitoring.instance_lags import read_instance_lags
 from centralcloud.monitoring.rule_choices import ShadowRule, in_words, read_rule_choices, switch_command
+from centralcloud.monitoring.score_canaries import check_publication
 from centralcloud.runtime.diagnostics import Check, CheckResult, check_transaction, ok, warn
 from centralcloud.runtime.postgres.database import LIMIT_SECONDS, Database
 from centralcloud.runtime.postgres.query import Query
@@ -38,6 +39,7 @@ def work_checks(database: Database, schedule: LearnerSchedule) -> list[Check]:
         Check("dead letters", lambda: _dead_letters(database), "schema"),
         Check("learning", lambda: _learning(database, schedule), "schema"),
         Check("rule", lambda: _rule(database), "schema"),
+        Check("publication", lambda: _publication(database), "schema"),
         Check("experiments", lambda: _experiments(database), "schema"),
         Check("findings", lambda: _findings(database), "schema"),
     ]
@@ -121,6 +123,11 @@ def _rule(database: Database) -> CheckResult:
     if active is None:
         return ok("no rule yet: the first daemon stores it")
     return ok("; ".join([active, *map(in_words, shadows)]) + _switch(shadows))
+
+
+def _publication(database: Database) -> CheckResult | None:
+    with check_transaction(database) as connection:
+        return check_publication(connection)
 
 
 def _experiments(database: Database) -> CheckResult | None:

@@ -13,7 +13,6 @@ requests than the treatment. Health is not such a reason: a model that is down f
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from centralcloud.contracts import Estimate
 from centralcloud.contracts.errors import quote
 from centralcloud.contracts.experiment_arms import assign, position_of
 from centralcloud.contracts.fleet_configuration import CONTROL, Experiment, ExperimentScope
@@ -75,7 +74,8 @@ class Treatment:
                     version=None,
                     at=experiment.stage.began,
                     reason=self.note,
-                    estimate=Estimate(mean=each.mean, n_eff=each.n_eff),
+                    estimate=each.estimate,
+                    task_types=each.task_scores,
                 )
                 for each in treatment.score_table
             }

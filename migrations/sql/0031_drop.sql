@@ -9,7 +9,7 @@ SELECT centralcloud.write_configuration(
     'migration', 'cli', 'revision 0031', 'taken back: older code cannot read experiments'
 );
 DROP FUNCTION centralcloud.experiment_report, centralcloud.experiments_ever, centralcloud.models_heard_of,
-    centralcloud.scope_traffic;
+    centralcloud.scope_traffic, centralcloud.start_score_canary;
 DROP FUNCTION centralcloud.current_experiments, centralcloud.set_experiment_stage;
 DROP INDEX idx_routing_records_experiment;
 DROP TABLE

@@ -19,6 +19,8 @@ def upgrade() -> None:
     for function in ("experiment_report.v1", "experiments_ever.v1", "models_heard_of.v1", "scope_traffic.v1"):
         run_sql_file(f"functions/{function}.sql")
     run_sql_file("0031_api_grants.sql")
+    run_sql_file("functions/start_score_canary.v1.sql")
+    run_sql_file("0031_score_canary_grants.sql")
 
 
 def downgrade() -> None:

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from centralcloud.contracts import COMPLEXITIES
+from centralcloud.contracts.model_choice.score_table import ScoreTable, TableScore
 from centralcloud.evaluation.decisions import Decisions
-from centralcloud.evaluation.score_table import ScoreTable, TableScore
 from centralcloud.runtime.arrays import Floats
 
 

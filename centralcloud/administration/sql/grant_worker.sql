@@ -8,7 +8,7 @@ GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA centralcloud TO {role};
 REVOKE EXECUTE ON FUNCTION
     centralcloud.configuration_since, centralcloud.lock_configuration, centralcloud.write_configuration, centralcloud.report_model_health,
     centralcloud.configuration_at, centralcloud.configuration_changes, centralcloud.set_model_status,
-    centralcloud.experiments_ever, centralcloud.models_heard_of, centralcloud.scope_traffic
+    centralcloud.experiments_ever, centralcloud.models_heard_of
 FROM {role};
 GRANT SELECT, INSERT, UPDATE, DELETE ON
     {tables}

@@ -56,6 +56,7 @@ from centralcloud.contracts.fleet_configuration.experiment import (
     ExperimentScope,
     ExperimentStage,
     TableScore,
+    TableTaskScore,
     Treatment,
     parse_experiment,
 )
@@ -145,6 +146,7 @@ __all__ = [
     "RoutingRule",
     "RuleTarget",
     "TableScore",
+    "TableTaskScore",
     "TaskPolicy",
     "TimeOfDay",
     "TrafficSplit",

@@ -7,6 +7,7 @@ import msgspec
 
 from centralcloud.contracts.canary import HOLD_SHARE
 from centralcloud.contracts.errors import ContractError, quote
+from centralcloud.contracts.estimate import Estimate
 from centralcloud.contracts.experiment_arms import Split
 from centralcloud.contracts.fleet_configuration.condition import check_labels
 from centralcloud.contracts.fleet_configuration.model import check_model_name
@@ -22,6 +23,7 @@ from centralcloud.contracts.fleet_configuration.values import (
     convert,
     plain,
 )
+from centralcloud.contracts.task_score import MAX_TASK_TYPES, TaskScore, TaskScores
 
 #: The name of the arm that nothing is changed for.
 CONTROL: Final = "control"
@@ -39,6 +41,8 @@ _Share = Annotated[float, msgspec.Meta(gt=0, le=0.5)]
 _Part = Annotated[float, msgspec.Meta(gt=0, lt=1)]
 _Ratio = Annotated[float, msgspec.Meta(gt=0, le=10)]
 _Seconds = Annotated[float, msgspec.Meta(gt=0, le=366 * 86_400)]
+_Mean = Annotated[float, msgspec.Meta(ge=0, le=1)]
+_Outcomes = Annotated[float, msgspec.Meta(gt=0, le=1e12)]
 _Count = Annotated[int, msgspec.Meta(gt=0, le=10_000_000_000)]
 
 
@@ -61,6 +65,21 @@ class ExperimentScope(Entry, frozen=True):
     requested_models: tuple[Name, ...] = ()
 
 
+class TableTaskScore(Entry, frozen=True):
+    """The score of a pair for tasks of one type, in a score table.
+
+    Attributes:
+        score: 0.0 to 5.0.
+        mean, n_eff, draw_n: as of `TableScore`; the first two are always there.
+    """
+
+    task_type: Label
+    score: Score
+    mean: _Mean
+    n_eff: _Outcomes
+    draw_n: _Outcomes | None = None
+
+
 class TableScore(Entry, frozen=True):
     """One score of a score table.
 
@@ -68,13 +87,32 @@ class TableScore(Entry, frozen=True):
         model_id: the name of a model, as in score updates.
         score: 0.0 to 5.0.
         mean, n_eff: the estimate behind it: 0 to 1, and how many outcomes it is worth; both or neither.
+        draw_n: routers draw as if it were worth so many outcomes; only with an estimate. None: `n_eff`.
+        task_types: the scores for tasks of one type.
     """
 
     model_id: Name
     complexity: Complexity
     score: Score
-    mean: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
-    n_eff: Annotated[float, msgspec.Meta(gt=0, le=1e12)] | None = None
+    mean: _Mean | None = None
+    n_eff: _Outcomes | None = None
+    draw_n: _Outcomes | None = None
+    task_types: tuple[TableTaskScore, ...] = ()
+
+    @property
+    def estimate(self) -> Estimate:
+        """The estimate behind it."""
+        return Estimate(mean=self.mean, n_eff=self.n_eff, draw_n=self.draw_n)
+
+    @property
+    def task_scores(self) -> TaskScores:
+        """The scores for tasks of one type, by its name."""
+        return {
+            each.task_type: TaskScore(
+                score=each.score, estimate=Estimate(mean=each.mean, n_eff=each.n_eff, draw_n=each.draw_n)
+            )
+            for each in self.task_types
+        }
 
 
 class Treatment(Entry, frozen=True):
@@ -183,6 +221,7 @@ class Experiment(Entry, frozen=True, kw_only=True):
         id: in events (`experiment`). Where the scopes of two experiments overlap, the first by id has the session.
         name: text for people.
         salt: random, so that two experiments split sessions independently of each other.
+        learned_by: the rule of the learner whose scores it judges, which has started it; None: an operator has.
     """
 
     id: Label
@@ -192,6 +231,7 @@ class Experiment(Entry, frozen=True, kw_only=True):
     treatments: tuple[Treatment, ...]
     plan: ExperimentPlan = ExperimentPlan()
     salt: Label
+    learned_by: Label | None = None
     stage: ExperimentStage
 
     @property
@@ -297,6 +337,11 @@ def _check_table(scores: tuple[TableScore, ...], field: str) -> None:
         seen.add(pair)
         if (each.mean is None) != (each.n_eff is None):
             raise ContractError(path, "one of mean and nEff", "both or neither")
+        if each.draw_n is not None and each.mean is None:
+            raise ContractError(f"{path}.drawN", f"{each.draw_n:g}", "mean and nEff beside it")
+        if len(each.task_types) > MAX_TASK_TYPES:
+            raise ContractError(f"{path}.taskTypes", f"{len(each.task_types)} items", f"at most {MAX_TASK_TYPES}")
+        check_labels(tuple(task.task_type for task in each.task_types), f"{path}.taskTypes")
 
 
 def _check_plan(experiment: Experiment, field: str) -> None:

@@ -33,7 +33,8 @@ SELECT
         )
         FROM public.model_task_scores t
         WHERE t.model_name = s.model_name AND t.complexity_level = s.complexity_level AND t.pair_version = s.version
-    ) AS published_task_types
+    ) AS published_task_types,
+    s.draw_n
 FROM public.model_routing_metrics m
 FULL JOIN public.model_scores s USING (model_name, complexity_level)
 FULL JOIN (SELECT * FROM public.score_pins WHERE expires_at IS NULL OR expires_at > now()) p USING (model_name, complexity_level)

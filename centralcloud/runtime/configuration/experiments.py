@@ -56,6 +56,7 @@ class _TrafficRow(NamedTuple):
 
 _CURRENT_EXPERIMENTS = Query(__package__, "current_experiments", row=_Row)
 _SET_EXPERIMENT_STAGE = Query(__package__, "set_experiment_stage", row=int)
+_START_SCORE_CANARY = Query(__package__, "start_score_canary", row=int)
 _EXPERIMENTS_EVER = Query(__package__, "experiments_ever", row=_EarlierRow)
 _MODELS_HEARD_OF = Query(__package__, "models_heard_of", row=str)
 _SCOPE_TRAFFIC = Query(__package__, "scope_traffic", row=_TrafficRow)
@@ -141,6 +142,32 @@ def change_stage(
         if error.sqlstate == _CONFLICT:
             raise ConfigurationConflictError(
                 f"the experiment {quote(experiment.id)} has changed since it was read: read it again, and repeat the change"
+            ) from None
+        raise
+
+
+def start_score_canary(connection: psycopg.Connection[Any], experiment: Experiment, author: Author) -> int:
+    """Add an experiment with scores of the learner, in place of its rule's earlier ones; return the new version.
+
+    After an error the transaction goes on without it.
+
+    Raises:
+        ConfigurationConflictError: one of its rule is open.
+    """
+    values = {
+        "experiment_id": experiment.id,
+        "body": Jsonb(to_body(experiment)),
+        "who": author.who,
+        "source": author.source,
+        "reason": author.reason,
+    }
+    try:
+        with connection.transaction():
+            return _START_SCORE_CANARY.one(connection, values)
+    except psycopg.Error as error:
+        if error.sqlstate == _CONFLICT:
+            raise ConfigurationConflictError(
+                f"another canary of the scores of {quote(experiment.learned_by or '')} is open"
             ) from None
         raise
 

@@ -14,10 +14,10 @@ from typer.testing import CliRunner, Result
 from centralcloud.administration.experiments import change, start
 from centralcloud.cli.app import app
 from centralcloud.contracts.experiment_changes import stopped
+from centralcloud.contracts.model_choice.score_table import ScoreTable
 from centralcloud.evaluation.exploration import WEEK
 from centralcloud.evaluation.reading import read_at, read_configured, read_decisions, read_published, read_strata
 from centralcloud.evaluation.report import Switch, compare_around, read_exploration, value_tables
-from centralcloud.evaluation.score_table import ScoreTable
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.store.operator_actions import Action, record_action
 

@@ -46,7 +46,7 @@ def _status(**changes: Any) -> dict[str, Any]:
     return {
         "workers": [], "queue": queue, "last_run": None, "frozen": None, "pins": 0, "newest_version": 0, "instances": 0,
         "instances_behind": [], "dead_letters": {}, "findings": [], "moved_scores": [], "shadow_rules": [], "warnings": [],
-        "experiments": {"found": None},
+        "experiments": {"found": None}, "score_canaries": [],
     } | changes  # fmt: skip
 
 

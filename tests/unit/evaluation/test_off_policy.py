@@ -7,9 +7,9 @@ import pytest
 from support.decision_logs import a_log, greedy_table
 
 from centralcloud.contracts.estimate import Estimate
+from centralcloud.contracts.model_choice.score_table import ScoreTable, TableScore
 from centralcloud.evaluation.decisions import Decisions
 from centralcloud.evaluation.off_policy import compare_tables, effective, evaluate_table, means_before, supported
-from centralcloud.evaluation.score_table import ScoreTable, TableScore
 
 _MODELS = ("a", "b", "c")
 _DRAWN = {"a": 0.6, "b": 0.3, "c": 0.1}

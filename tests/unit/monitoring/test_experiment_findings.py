@@ -1,6 +1,7 @@
 """The rules about experiments: what is a finding, what is not, and how it is described."""
 
 import pytest
+from msgspec.structs import replace
 from support.experiment_states import a_state, arms, success
 from support.experiments import at
 
@@ -148,6 +149,21 @@ def test_a_finding_about_an_experiment_says_what_was_found_and_what_to_do(
 )
 def test_what_is_part_of_normal_work_is_not_a_finding(state: ExperimentState) -> None:
     assert found(state) == []
+
+
+@pytest.mark.parametrize("status", ["rolledBack", "undecided"])
+def test_a_finding_about_scores_of_the_learner_says_that_they_are_withdrawn(status: str) -> None:
+    state = a_state(treatments=(_TABLE,), status=status, since=at(600))
+    (finding,) = found(state._replace(experiment=replace(state.experiment, learned_by="adaptive")))
+    assert finding.message.endswith(
+        ". It has withdrawn 1 score of adaptive: `centralcloud status` says when the learner proposes such leaders again; "
+        f"`centralcloud experiments remove {state.experiment.id}` lets it do so at once"
+    )
+
+
+def test_scores_of_the_learner_that_were_promoted_are_not_a_finding() -> None:
+    state = a_state(treatments=(_TABLE,), status="promoted", winner="table", since=at(600))
+    assert found(state._replace(experiment=replace(state.experiment, learned_by="adaptive"))) == []
 
 
 @pytest.mark.parametrize("status", ["rolledBack", "undecided", "promoted"])

@@ -6,7 +6,7 @@ import pytest
 from support.experiment_entries import an_experiment, parsed
 from support.routing_rules import policy
 
-from centralcloud.contracts import ContractError
+from centralcloud.contracts import ContractError, Estimate
 from centralcloud.contracts.experiment_arms import Split
 from centralcloud.contracts.fleet_configuration import (
     ExperimentPlan,
@@ -18,6 +18,7 @@ from centralcloud.contracts.fleet_configuration import (
     read_configuration,
     to_body,
 )
+from centralcloud.contracts.task_score import TaskScore
 from instance_agent.settings import GatewaySettings
 
 MODEL = {"name": "new", "model": "gpt-4o"}
@@ -56,6 +57,28 @@ def test_the_defaults_are_those_of_a_canary_in_four_steps() -> None:
 _TWO = [MODEL, {"name": "other", "model": "b"}]
 
 
+def task(name: str) -> dict[str, Any]:
+    return {"taskType": name, "score": 4.9, "mean": 0.98, "nEff": 50}
+
+
+def a_table(**fields: Any) -> dict[str, Any]:
+    return {
+        "treatments": [{"name": "t", "scoreTable": [{"modelId": "a", "complexity": "simple", "score": 4, **fields}]}]
+    }
+
+
+def test_a_table_has_scores_of_task_types_and_comes_back_from_its_json() -> None:
+    fields = a_table(mean=0.8, nEff=90, drawN=12, taskTypes=[{**task("code"), "drawN": 7}, task("chat")])
+    experiment = parse_experiment({**an_experiment(), **fields, "learnedBy": "adaptive"})
+    assert parse_experiment(to_body(experiment)) == experiment
+    (score,) = experiment.treatments[0].score_table
+    assert score.estimate == Estimate(mean=0.8, n_eff=90, draw_n=12)
+    assert score.task_scores == {
+        "code": TaskScore(score=4.9, estimate=Estimate(mean=0.98, n_eff=50, draw_n=7)),
+        "chat": TaskScore(score=4.9, estimate=Estimate(mean=0.98, n_eff=50)),
+    }
+
+
 @pytest.mark.parametrize(
     ("changed", "field"),
     [
@@ -76,6 +99,11 @@ _TWO = [MODEL, {"name": "other", "model": "b"}]
             },
             "experiment.treatments[0].scoreTable[0]",
         ),
+        (a_table(drawN=5), "experiment.treatments[0].scoreTable[0].drawN"),
+        (a_table(taskTypes=[task("code"), task("code")]), "experiment.treatments[0].scoreTable[0].taskTypes[1]"),
+        (a_table(taskTypes=list(map(task, map(str, range(33))))), "experiment.treatments[0].scoreTable[0].taskTypes"),
+        (a_table(taskTypes=[task("\n")]), "experiment.treatments[0].scoreTable[0].taskTypes[0]"),
+        ({"learnedBy": 1}, "experiment.learnedBy"),
         ({"plan": {"steps": []}}, "experiment.plan.steps"),
         ({"plan": {"steps": [0.5, 0.1]}}, "experiment.plan.steps"),
         ({"plan": {"steps": [0.6]}}, "experiment.plan.steps[0]"),

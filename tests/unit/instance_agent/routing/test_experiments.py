@@ -217,6 +217,20 @@ def test_a_score_table_replaces_the_learned_scores_of_its_pairs_without_probes()
     assert names(planner.plan(request(session=CONTROL), known, rules=rules, probing=False)) == ["a", "b"]
 
 
+def test_a_score_table_may_have_scores_of_task_types() -> None:
+    known = snapshot(*MODELS[:2], learned=estimated(a=0.9, b=0.1))
+    code = {"taskType": "code", "score": 4.95, "mean": 0.99, "nEff": 10_000}
+    proposed = table(b=0.2)
+    proposed["scoreTable"][0]["taskTypes"] = [code]
+    rules = rules_of(proposed, known=known)
+
+    def first(session: str, task_type: str) -> str:
+        asked = RoutingRequest(headers=TaskHints(level="medium", task_type=task_type), session=session)
+        return names(a_planner().plan(asked, known, rules=rules))[0]
+
+    assert (first(TREATED, "code"), first(TREATED, "chat"), first(CONTROL, "code")) == ("b", "a", "a")
+
+
 def test_the_probabilities_of_a_table_are_prepared_with_those_of_new_scores() -> None:
     known = snapshot(*MODELS[:2], learned=estimated(a=0.9, b=0.1))
     rules, planner = rules_of(table(b=0.99), known=known), a_planner()

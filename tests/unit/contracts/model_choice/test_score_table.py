@@ -3,8 +3,8 @@
 import pytest
 
 from centralcloud.contracts.estimate import Estimate
+from centralcloud.contracts.model_choice.score_table import ScoreTable, TableScore
 from centralcloud.contracts.task_score import TaskScore
-from centralcloud.evaluation.score_table import ScoreTable, TableScore
 
 
 def test_without_any_estimate_the_highest_score_has_every_choice() -> None:
