@@ -12,11 +12,19 @@ from pathlib import Path
 import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
+from support.fleet import drop_fleet_template
 from support.launcher import stop_launcher
 from support.programs import Program, programs_in
 from support.progress import Progress
 from support.schedule import LongestFirst, sort_longest_first
-from support.servers import a_server, ensure_weeks, new_database, remove_default_policies, with_database
+from support.servers import (
+    a_server,
+    compact_catalog,
+    ensure_weeks,
+    new_database,
+    remove_default_policies,
+    with_database,
+)
 from support.shell_programs import share_starts
 from support.tcp_proxy import TcpProxy
 from support.waiting import passes
@@ -142,6 +150,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[str]:
     options = request.config.option
     with a_server(options.database_url, options.database_image) as url:
         yield url
+        drop_fleet_template(url)
 
 
 @pytest.fixture(scope="session")
@@ -154,6 +163,7 @@ def template(server: str) -> Iterator[str]:
             migrate(database)
         ensure_weeks(server, name)
         remove_default_policies(with_database(server, name))
+        compact_catalog(with_database(server, name))
         yield name
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,15 @@ _BUILT = ("base", "gateway", "dashboard", "overlays/production", "overlays/gatew
 _OLDEST = "1.29"  # the first version with sidecars; newer features must not be used
 
 
+@cache
+def _parsed(file: Path) -> tuple[dict[str, Any], ...]:
+    return tuple(yaml.safe_load_all(file.read_text()))
+
+
 def _documents(folder: str = "") -> Iterator[dict[str, Any]]:
     for file in _FILES:
         if file.is_relative_to(_FOLDER / folder):
-            yield from yaml.safe_load_all(file.read_text())
+            yield from _parsed(file)
 
 
 def _by_kind(folder: str) -> dict[str, dict[str, Any]]:

@@ -1,4 +1,7 @@
-"""A database as in production: an owner that is not a superuser, and roles that own nothing."""
+"""A database as in production: an owner that is not a superuser, and roles that own nothing.
+
+An owner migrates a database once in a process of the tests; each fleet is a copy of it, handed over to an owner of its own.
+"""
 
 import uuid
 from collections.abc import Iterator
@@ -14,7 +17,7 @@ from centralcloud.runtime.postgres.database import Database
 from centralcloud.store.partitions import ensure_partitions
 from centralcloud.store.schema import migrate
 from support.operators import OPERATOR
-from support.servers import with_database
+from support.servers import compact_catalog, copy_database, execute, with_database
 
 _PASSWORD = "fleet"
 
@@ -78,19 +81,51 @@ class Fleet:
                 connection.execute(statement)
 
 
+#: The migrated database on each server, to be copied.
+_templates: dict[str, str] = {}
+
+
+def drop_fleet_template(server: str) -> None:
+    """Remove what fleets were copied from, on a server that stays."""
+    if name := _templates.pop(server, None):
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            connection.execute(f"DROP ROLE {name}_owner")
+
+
+def _template(server: str) -> str:
+    """Return the name of a database that an owner has migrated."""
+    if server not in _templates:
+        template = Fleet(server, f"cc_fleet_template_{uuid.uuid4().hex[:8]}")
+        with psycopg.connect(server, autocommit=True) as connection:
+            _create(connection, template, "template1")
+            if connection.info.server_version < 150000:  # where the owner of a database does not own its schema public
+                execute(template.admin, f"ALTER SCHEMA public OWNER TO {template.name}_owner")
+            with Database(template.owner, application_name="tests") as database:
+                migrate(database)
+                ensure_partitions(database)
+            compact_catalog(template.admin)
+            # The owner of a copy takes over all that this owner has, which must not be the template itself.
+            connection.execute(f"ALTER DATABASE {template.name} OWNER TO CURRENT_USER")
+        _templates[server] = template.name
+    return _templates[server]
+
+
+def _create(connection: psycopg.Connection, fleet: Fleet, template: str) -> None:
+    """Create the database and its owner, which may create roles."""
+    connection.execute(f"CREATE ROLE {fleet.name}_owner LOGIN CREATEROLE PASSWORD '{_PASSWORD}'")
+    copy_database(connection, template, f"{fleet.name} OWNER {fleet.name}_owner")
+
+
 @contextmanager
 def a_fleet(server: str, *, granted: bool = True) -> Iterator[Fleet]:
     """Create a database, migrated by its owner, which may create roles; with the roles if `granted`."""
-    fleet = Fleet(server, f"cc_fleet_{uuid.uuid4().hex[:8]}")
+    template, fleet = _template(server), Fleet(server, f"cc_fleet_{uuid.uuid4().hex[:8]}")
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE ROLE {fleet.name}_owner LOGIN CREATEROLE PASSWORD '{_PASSWORD}'")
-        connection.execute(f"CREATE DATABASE {fleet.name} OWNER {fleet.name}_owner")
-        if connection.info.server_version < 150000:  # where the owner of a database does not own its schema public
-            with psycopg.connect(fleet.admin) as inside:
-                inside.execute(f"ALTER SCHEMA public OWNER TO {fleet.name}_owner")
+        _create(connection, fleet, template)
         try:
+            execute(fleet.admin, f"REASSIGN OWNED BY {template}_owner TO {fleet.name}_owner")
             with Database(fleet.owner, application_name="tests") as database:
-                migrate(database)
                 ensure_partitions(database)
                 if granted:
                     apply_roles(database, fleet.roles, OPERATOR)

@@ -96,7 +96,7 @@ def test_a_path_that_does_not_exist_is_named(tmp_path: Path) -> None:
 
 def test_an_allowed_place_keeps_its_word(check_words: ModuleType) -> None:
     words = check_words.WordList(
-        [check_words.Word(check_words._whole_words(_WORD, exact=False), "no worker")],
+        [check_words._word(_WORD, "no worker", exact=False)],
         [check_words.Allowed("pages/*.md", "quoted")],
     )
     assert words.check("pages/page.md", f"quoted: {_WORD}\n") == []
@@ -108,3 +108,10 @@ def test_every_exception_has_a_reason_and_a_file() -> None:
     for entry in _ENTRIES["allow"]:
         assert entry["reason"]
         assert list(REPOSITORY.glob(entry["path"])), entry["path"]
+
+
+@pytest.mark.parametrize("pattern", [r"PostgreSQL \w+", r"\S+ Alpha", r"[X-Z] OFF"])
+def test_a_word_is_found_in_any_case_whatever_its_pattern_is_written_in(check_words: ModuleType, pattern: str) -> None:
+    word = check_words._word(pattern, "another", exact=False)
+    for text in ("PostgreSQL in Alpha X OFF", "postgresql in alpha x off", "POSTGRESQL IN ALPHA X OFF"):
+        assert word.is_in(text, text.lower())
