@@ -228,7 +228,8 @@ def _read(file: str, option: str) -> Any:
     if len(text) > _MOST_BYTES:
         raise SettingsError(f"{option}: found more than {_MOST_BYTES:,} bytes in {file}, expected fewer")
     try:
-        return yaml.load(text, _UniqueKeys)  # noqa: S506 # nosec B506 - a SafeLoader; JSON is YAML, too
+        # A SafeLoader. JSON is YAML, too.
+        return yaml.load(text, _UniqueKeys)  # noqa: S506  # nosec B506
     except _DuplicateKeyError as error:
         raise SettingsError(
             f"{option}: found {error.problem} in {file}, line {error.line}, expected each key once"
