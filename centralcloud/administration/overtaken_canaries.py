@@ -79,6 +79,24 @@ def newer_score(connection: psycopg.Connection[Any], experiment: Experiment) -> 
     return None if gone is None else f"{gone.model_id} ({gone.complexity}) is no longer known"
 
 
+def overtaken_promotion(connection: psycopg.Connection[Any], experiment: Experiment, rule: str) -> str | None:
+    """Return why the scores of a promoted canary must not be published, in words; None: they may.
+
+    Between the promotion and the publication an operator may have frozen the scores, or changed the rule. Experiments of
+    operators go on: they promote what an operator has chosen.
+
+    Args:
+        rule: the active one.
+    """
+    if experiment.learned_by is None:
+        return None
+    if experiment.learned_by != rule:
+        return f"the rule is {rule}"
+    if read_control(connection).frozen_reason is not None:
+        return "scores are frozen"
+    return newer_score(connection, experiment)
+
+
 def has_complexity(experiment: Experiment, complexity: str) -> bool:
     """Return whether an experiment of an operator may have the requests of a complexity.
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import psycopg
 
-from centralcloud.administration.overtaken_canaries import newer_score
+from centralcloud.administration.overtaken_canaries import overtaken_promotion
 from centralcloud.administration.score_overrides import hold_scores
 from centralcloud.contracts.fleet_configuration import Experiment, TableScore
 from centralcloud.experiments.ramp import DAEMON, store_verdict
@@ -48,6 +48,7 @@ def publish_promoted(
     a pair that the fleet has never heard of.
 
     Args:
+        rules: of the fleet, the active one first.
         operator: who promoted; None: the daemon publishes what was promoted.
 
     Scores of the learner that something has overtaken meanwhile (`overtaken_canaries`) are not published any more.
@@ -63,7 +64,7 @@ def publish_promoted(
     with score_transaction(database) as (connection, now):
         author = operator or Operator(who=DAEMON, via="daemon", source=socket.gethostname())
         for experiment in _waiting(connection):
-            overtaken = newer_score(connection, experiment)
+            overtaken = overtaken_promotion(connection, experiment, rules[0].name)
             publications = _publications(connection, experiment) if overtaken is None else []
             if experiment.learned_by is None:
                 hold_scores(connection, rules, [each.score for each in publications], through_slice)

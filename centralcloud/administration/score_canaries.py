@@ -248,11 +248,12 @@ def _is_withdrawn(experiment: Experiment) -> bool:
 
 def _attempt(found: _Found, changes: Sequence[LeaderChange]) -> int:
     """Return the number of the proposal: each of the same leaders may err, so alpha is divided by it."""
-    for each in found.own:
-        again = any(set(change.after) & _leads(found, each, change.complexity) for change in changes)
-        if _is_withdrawn(each) and again:
-            return 1 + round(ExperimentPlan().alpha / each.plan.alpha)
-    return 1
+    earlier = [
+        round(ExperimentPlan().alpha / each.plan.alpha)
+        for each in found.own
+        if _is_withdrawn(each) and any(set(change.after) & _leads(found, each, change.complexity) for change in changes)
+    ]
+    return 1 + max(earlier, default=0)
 
 
 def _leads(found: _Found, canary: Experiment, complexity: str) -> set[str]:

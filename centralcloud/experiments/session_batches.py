@@ -93,6 +93,12 @@ class OpenSessions(NamedTuple):
     counts: Integers
     outcomes: "np.ndarray"
 
+    @property
+    def is_prompt(self) -> Booleans:
+        """Whether the prompt guard alone knows it: its times are those of an outcome that may come after a gap."""
+        found: Booleans = are_compared(self.arm, self.share) & (self.counts == 0) & ~self.is_folded & ~self.has_ended
+        return found
+
 
 class FoldedSessions(NamedTuple):
     """Sessions in the order in which they are folded.
@@ -223,7 +229,9 @@ def _stretches(decisions: Decisions, known: OpenSessions, idle: int) -> _Stretch
     if len(known.key):
         is_known = known.key[place] == key
         has_ended = is_known & known.has_ended[place]
-        before = np.where(is_known, np.maximum(before, known.last_at[place]), before)
+        promptly = known.is_prompt[place]
+        last_at = np.where(promptly, np.minimum(known.last_at[place], at), known.last_at[place])
+        before = np.where(is_known & (is_first | ~promptly), np.maximum(before, last_at), before)
     begins = (at - before >= idle) | (is_first & has_ended)
     starts = begins | is_first
     # After its first stretch a session has ended.
@@ -251,7 +259,8 @@ def _ends(parts: _Stretches, clock: Clock) -> _Ends:
     twentieth = np.flatnonzero(fits & (rank == MOST_OUTCOMES))
     full_at[number[twentieth]] = at[twentieth]
     last_rows = np.concatenate([heads[1:], [len(rows)]])[:size] - 1
-    last_at = np.maximum(at[last_rows], parts.of_old(known.last_at, at[last_rows]))
+    is_prompt = parts.of_old(known.is_prompt, np.zeros(size, dtype=bool))
+    last_at = np.maximum(at[last_rows], np.where(is_prompt, at[last_rows], parts.of_old(known.last_at, at[last_rows])))
     idle_in = _minute_of_end(last_at + clock.idle, clock.minute)
     is_full, is_over = full_at >= 0, idle_in < clock.minutes
     return _Ends(

@@ -12,7 +12,6 @@ from typing import Any, Final, NamedTuple, Protocol
 import psycopg
 from msgspec.structs import replace
 
-from centralcloud.contracts import CentralCloudError
 from centralcloud.contracts.experiment_changes import moved
 from centralcloud.contracts.fleet_configuration import Experiment
 from centralcloud.experiments.folding import Folded, fold
@@ -121,7 +120,7 @@ class ExperimentTask(BackgroundTask):
                 try:
                     is_behind |= self._fold(experiment)
                     self._failing.pop(experiment.id, None)
-                except (CentralCloudError, psycopg.Error) as error:  # of this one alone: the others go on
+                except Exception as error:  # noqa: BLE001 - of this one alone, whatever it is: the others go on
                     log.warning("experiment_not_folded", experiment=experiment.id, error=summarize_error(error))
                     failed = failed or error
                     self._pause_unfolded(configured, error)

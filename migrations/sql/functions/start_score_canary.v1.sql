@@ -4,7 +4,8 @@ CREATE OR REPLACE FUNCTION centralcloud.start_score_canary(
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 -- For workers, which may not see the rest of the configuration, keys included: they add an experiment with scores of the learner,
--- and nothing else. One is open at a time for each rule; the rule's earlier ones are removed, in a version of their own.
+-- and nothing else. One is open at a time for each rule. The rule's earlier ones are removed, in a version of their own, but for
+-- those of the last 30 days that have judged a pair which this one does not judge: what they have withdrawn stays withdrawn.
 DECLARE
     current_version bigint := centralcloud.lock_configuration();
     rule text := start_score_canary.body ->> 'learnedBy';
@@ -35,7 +36,16 @@ BEGIN
     END IF;
     SELECT jsonb_agg(jsonb_build_object('kind', 'experiment', 'id', entry.id, 'body', NULL)) INTO earlier
     FROM public.configuration_entries AS entry
-    WHERE entry.kind = 'experiment' AND entry.body ->> 'learnedBy' = rule;
+    WHERE entry.kind = 'experiment' AND entry.body ->> 'learnedBy' = rule
+        AND NOT EXISTS (
+            SELECT FROM jsonb_path_query(entry.body, '$.treatments[*].scoreTable[*]') AS judged
+            WHERE entry.body #>> '{stage,status}' <> 'promoted'
+                AND (entry.body #>> '{stage,since}')::timestamptz > now() - interval '30 days'
+                AND NOT EXISTS (
+                    SELECT FROM jsonb_path_query(start_score_canary.body, '$.treatments[*].scoreTable[*]') AS score
+                    WHERE score ->> 'modelId' = judged ->> 'modelId' AND score ->> 'complexity' = judged ->> 'complexity'
+                )
+        );
     IF earlier IS NOT NULL THEN
         current_version := centralcloud.write_configuration(
             current_version, earlier, start_score_canary.who, 'daemon', start_score_canary.source,

@@ -58,7 +58,7 @@ class LearningFleet:
     def __init__(self, database: Database, url: str) -> None:
         self.database, self.url = database, url
 
-    def ingest(self, *, gateways: bool = True, **models: tuple[int, int]) -> None:
+    def ingest(self, *, gateways: bool = True, complexity: str = "complex", **models: tuple[int, int]) -> None:
         """Ingest outcomes: (successes, failures) of each model."""
         events = []
         for model, (successes, failures) in models.items():
@@ -70,6 +70,7 @@ class LearningFleet:
                         selected_model=model,
                         outcome=outcome,
                         response_time_ms=1000,
+                        complexity=complexity,
                         complexity_score=2.0,
                         **request,
                     )
@@ -96,7 +97,7 @@ class LearningFleet:
     def round(self, publication: PublicationMode = "canary", rule: str = "adaptive") -> None:
         """Do the work of the daemon after each round of experiments."""
         stop_overtaken(self.database, publication, rule)
-        publish_promoted(self.database, RULES, References())
+        publish_promoted(self.database, sorted(RULES, key=lambda each: each.name != rule), References())
 
     @property
     def canaries(self) -> list[Experiment]:
@@ -110,9 +111,11 @@ class LearningFleet:
         return found
 
     def end(self, status: Any, reason: str = "worse than control", *, earlier: float = 0.0) -> None:
-        """End the canary as the ramp does, some hours ago."""
+        """End the open canary as the ramp does, some hours ago."""
         with self.database.transaction() as connection:
-            (found,) = [each for each in read_experiments(connection) if each.experiment.learned_by]
+            (found,) = [
+                each for each in read_experiments(connection) if each.experiment.learned_by and each.experiment.is_open
+            ]
             stage = found.experiment.stage
             since = stage.since - timedelta(hours=earlier)
             after = moved(stage, since, status, reason)
@@ -304,6 +307,22 @@ def test_a_withdrawn_leader_is_not_proposed_again_until_the_time_is_over_or_the_
     assert fleet.learn().canary == fleet.canary.id
 
 
+def test_a_withdrawn_leader_stays_withdrawn_when_another_canary_follows(fleet: LearningFleet) -> None:
+    first = fleet.learn().canary
+    fleet.end("rolledBack")
+    fleet.ingest(complexity="simple", d=(90, 10), e=(60, 40))
+    fleet.learn()
+    fleet.ingest(complexity="simple", e=(600, 0))
+    second = fleet.learn().canary
+    assert second is not None
+    fleet.end("rolledBack")
+    run = fleet.learn()
+    assert (run.canary, {each.id for each in fleet.canaries}) == (None, {first, second})
+    run = fleet.learn(again_hours=0)
+    assert {each.plan.alpha for each in fleet.canaries if each.is_open} == {0.025}
+    assert len(fleet.canaries) == 1, "it judges the pairs of both"
+
+
 def test_the_time_of_a_withdrawal_ends(fleet: LearningFleet) -> None:
     first = fleet.learn().canary
     fleet.end("undecided", earlier=24.1)
@@ -337,6 +356,25 @@ def test_a_rollback_wins_even_over_a_canary_that_was_just_promoted(fleet: Learni
     assert fleet.scores["b"] == before["b"]
     ((facts,),) = execute(fleet.url, "SELECT facts FROM experiment_verdicts WHERE verdict = 'published'")
     assert (facts["scores"], facts["overtaken"][:11]) == (0, "b (complex)")
+
+
+@pytest.mark.parametrize("changed", ["frozen", "threshold"])
+def test_a_freeze_or_another_rule_wins_even_over_a_canary_that_was_just_promoted(
+    fleet: LearningFleet, changed: str
+) -> None:
+    fleet.learn()
+    before = fleet.scores
+    fleet.end("promoted")
+    if changed == "frozen":
+        freeze(fleet.database, "an incident", OPERATOR)
+        fleet.round()
+    else:
+        fleet.round(rule="threshold")
+    assert fleet.scores == before
+    ((facts,),) = execute(fleet.url, "SELECT facts FROM experiment_verdicts WHERE verdict = 'published'")
+    assert (facts["scores"], changed in facts["overtaken"]) == (0, True)
+    unfreeze(fleet.database, OPERATOR)
+    assert fleet.learn().canary == fleet.canary.id, "it is proposed again"
 
 
 def test_another_setting_a_freeze_or_a_forced_run_stops_the_canary(fleet: LearningFleet) -> None:

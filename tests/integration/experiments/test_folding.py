@@ -427,6 +427,27 @@ def test_a_name_that_returns_after_its_session_has_ended_counts_once(database: D
     assert kept == [(True, None, True, 10)]
 
 
+def test_a_name_that_returns_counts_once_whatever_has_arrived_when_its_first_session_is_folded(
+    database: Database, database_url: str
+) -> None:
+    """The prompt guard, which has seen the later session alone, must not join it to the first one."""
+    visits = [
+        Asked(at=0, arm="new", session=1, success=None),
+        Asked(at=1800, arm="new", session=1),
+        Asked(at=1860, session=2),
+    ]
+    first, *later = events_of(*visits)
+    ingest(database, database_url, [first])
+    fold_until(database, an_experiment(), 1700)
+    ingest(database, database_url, later)
+    fold_until(database, an_experiment(), OVER)
+    in_time = outcomes_of(database, "success")
+    with database.transaction() as connection:
+        connection.execute("DELETE FROM experiment_progress")
+    fold_until(database, an_experiment(), OVER)
+    assert outcomes_of(database, "success") == in_time == ((1, 1.0), (1, 0.0))
+
+
 def test_sessions_that_have_ended_are_not_read_again(database: Database, database_url: str) -> None:
     """Ten million of them must not make a fold slower."""
     experiment = an_experiment()

@@ -204,6 +204,25 @@ def test_an_experiment_whose_records_cannot_be_counted_is_paused_and_the_others_
     assert "refused" in verdict.facts["error"]
 
 
+def test_an_experiment_whose_stored_sessions_are_damaged_does_not_stop_the_others(
+    database: Database, database_url: str
+) -> None:
+    ingest(database, database_url, events_of(*(Asked(at=each * 60.0, session=1) for each in range(3))))
+    configure(database_url, an_experiment(), replace(an_experiment(), id="second"))
+    within = timedelta(seconds=ExperimentPlan().outcome_within_seconds)
+    rounds: list[None] = []
+    advance, clock = Advancing(), BEGAN + within + timedelta(minutes=4)
+    looking = ExperimentTask(database, advance=advance, clock=lambda: clock, after_round=lambda: rounds.append(None))
+    looking.run_once()
+    assert execute(database_url, "UPDATE experiment_sessions SET outcomes = '\\x00' RETURNING 1") == [(1,)]
+    execute(database_url, "UPDATE experiment_heartbeat SET seen_at = %s", (NOW,))  # there was no silence
+    advance.seen.clear()
+    clock = NOW
+    with pytest.raises(ValueError, match="buffer size"):
+        looking.run_once()
+    assert ([each[0] for each in advance.seen], len(rounds)) == (["second"], 2)
+
+
 def test_gateways_see_the_age_of_the_oldest_look_at_an_experiment_that_runs(
     database: Database, database_url: str
 ) -> None:
