@@ -69,7 +69,7 @@ def newer_score(connection: psycopg.Connection[Any], experiment: Experiment) -> 
     values = {
         "models": [each.model_id for each in table],
         "complexities": [each.complexity for each in table],
-        "since": experiment.stage.began,
+        "after": experiment.learned_after,  # not by time: the server's clock may have been set back
     }
     newer = _PUBLISHED_SINCE.maybe(connection, values)
     if newer is not None:
@@ -98,14 +98,15 @@ def overtaken_promotion(connection: psycopg.Connection[Any], experiment: Experim
 
 
 def has_complexity(experiment: Experiment, complexity: str) -> bool:
-    """Return whether an experiment of an operator may have the requests of a complexity.
+    """Return whether an open experiment of an operator has all the requests of a complexity.
 
-    One that was promoted has, unless its winner is a score table: that is published.
+    One of a part of them leaves the others to a canary. One that has ended would hold scores for as long as it is kept.
     """
-    levels: Sequence[str] = experiment.scope.complexities
-    winner = next((each for each in experiment.treatments if each.name == experiment.stage.winner), None)
-    routes = experiment.is_open or (winner is not None and not winner.score_table)
-    return experiment.learned_by is None and routes and (not levels or complexity in levels)
+    scope = experiment.scope
+    levels: Sequence[str] = scope.complexities
+    is_part = scope.task_types or scope.policies or scope.workspaces or scope.requested_models
+    is_whole = not is_part and (not levels or complexity in levels)
+    return experiment.learned_by is None and experiment.is_open and is_whole
 
 
 def _why(

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 import psycopg
 from msgspec.structs import replace
 
+from centralcloud.administration.canary_traffic import too_little_traffic
 from centralcloud.administration.overtaken_canaries import has_complexity
 from centralcloud.administration.promoted_scores import is_published
 from centralcloud.contracts import COMPLEXITIES, ContractError
@@ -29,6 +30,7 @@ from centralcloud.contracts.fleet_configuration import (
 from centralcloud.contracts.fleet_configuration.experiment import MAX_RUNNING
 from centralcloud.contracts.fleet_configuration.values import MAX_LABEL_LENGTH
 from centralcloud.contracts.model_choice.score_table import TableScore as ChoiceScore
+from centralcloud.contracts.new_experiment import Traffic as ScopeTraffic
 from centralcloud.contracts.new_experiment import begin
 from centralcloud.experiments.ramp import DAEMON
 from centralcloud.learning.current_scores import CurrentScore, read_current_scores
@@ -52,15 +54,15 @@ from centralcloud.runtime.configuration.writing import Author, ConfigurationConf
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.wording import counted, listed, percent
-from centralcloud.store.gateways import count_gateways
+from centralcloud.store.gateways import HAS_GATEWAYS, count_gateways
 from centralcloud.store.score_lock import bump_score_revision
 
 log = get_logger(__name__)
 
 #: The only arm beside control.
 TREATMENT: Final = "learned"
-#: The rule believes in the scores: it is enough that they are not worse. Undecided after this time, they are withdrawn. Once
-#: they are promoted they are published at once: the learner sees a fall later, and no control is needed for that.
+#: The rule believes in the scores: it is enough that they are not worse. Undecided after this time, they are promoted unless
+#: a guard was reached. Once they are promoted they are published at once: the learner sees a fall later, without a control.
 _PLAN: Final = {"requireBetter": False, "horizonSeconds": 3 * 86_400.0, "holdSeconds": 0}
 _BYTES_OF_TOKEN: Final = 8
 _MOST_NAMED: Final = 3
@@ -95,7 +97,8 @@ class ScoreCanaries:
     ) -> Gated:
         """Hold back the scores that would change who leads, and propose a canary for those that none has judged.
 
-        Without a gateway, everything is published: sessions are not divided anywhere.
+        In a fleet without gateways everything is published: sessions are not divided anywhere. While the gateways of a fleet
+        are not seen, as in an outage, its scores wait.
         """
         experiments, _ = read_usable_experiments(connection)
         found = _Found(
@@ -114,11 +117,15 @@ class ScoreCanaries:
         }
         if not held:
             return Gated(selection)
-        if not count_gateways(connection):
-            log.warning("canary_skipped", scores=len(held), reason="no gateway is alive", effect="published at once")
-            return Gated(selection)
         if judged is not None:
             return _gated(selection, held, [f"the canary {judged.id} judges {counted(len(frozen), 'score')} first"])
+        if not count_gateways(connection, HAS_GATEWAYS):
+            log.warning(
+                "canary_skipped", scores=len(held), reason="the fleet has no gateways", effect="published at once"
+            )
+            return Gated(selection)
+        if not count_gateways(connection):
+            return _gated(selection, held, ["no gateway was seen in the last 15 minutes"])
         return self._proposed(connection, found, selection, divided, settings.again_hours)
 
     def start(self, connection: psycopg.Connection[Any], canary: Experiment) -> None:
@@ -158,9 +165,12 @@ class ScoreCanaries:
         complexities = {each.complexity for each in changes}
         scores = [each.score for each in divided.held if each.current.complexity in complexities]
         try:
-            canary = self._canary(connection, found, scores, changes)
+            canary, traffic = self._canary(connection, found, scores, changes)
+            impossible = too_little_traffic(canary.plan, traffic)
         except ContractError as error:
-            log.warning("canary_skipped", scores=len(scores), reason=str(error), effect="published at once")
+            impossible = str(error)
+        if impossible is not None:
+            log.warning("canary_skipped", scores=len(scores), reason=impossible, effect="published at once")
             return _gated(selection, {pair for pair in held if pair[1] not in complexities}, reasons)
         reason = f"the canary {canary.id} judges {counted(len(scores), 'score')} first: {canary.stage.reason}"
         return _gated(selection, held, [reason, *reasons], canary)
@@ -171,7 +181,7 @@ class ScoreCanaries:
         found: _Found,
         scores: Sequence[Score],
         changes: Sequence[LeaderChange],
-    ) -> Experiment:
+    ) -> tuple[Experiment, ScopeTraffic | None]:
         concerned = {each.complexity for each in changes}
         scope = ExperimentScope(complexities=tuple(each for each in COMPLEXITIES if each in concerned))
         alpha = ExperimentPlan().alpha / _attempt(found, changes)
@@ -187,7 +197,9 @@ class ScoreCanaries:
         words = changes_in_words(changes)
         stage = replace(begun.stage, by_hand=False, reason=words[:MAX_LABEL_LENGTH])
         name = f"scores of {found.rule}: {words}"[:MAX_LABEL_LENGTH]
-        return parse_experiment(to_body(replace(begun, name=name, learned_by=found.rule, stage=stage)), "canary")
+        newest = max(each.version or 0 for each in found.current)
+        canary = replace(begun, name=name, learned_by=found.rule, learned_after=newest, stage=stage)
+        return parse_experiment(to_body(canary), "canary"), traffic
 
 
 def changes_in_words(changes: Sequence[LeaderChange]) -> str:

@@ -7,6 +7,8 @@ then on. Until then the experiment does not move up.
 A canary with a hold is promoted by one more step: a few sessions stay with control, under the same guards. The promotion is
 final at the end of the hold: until then nothing else is changed, so that a roll back has nothing to take back.
 
+A canary of learned scores that is undecided at its horizon is promoted, unless it has paused itself.
+
 A pause ends when the sessions from before it are folded: the failures that it is for must not count again after it.
 
 An A/B test has one step. Nothing promotes it, and its verdicts (`verdicts_of`) do not change its stage; the guards of a
@@ -38,6 +40,8 @@ _STATUS: Final[Mapping[CanaryStatus, Status]] = {
     "rolled_back": "rolledBack",
     "undecided": "undecided",
 }
+#: The reason of learned scores that no guard is against: their rule believes in them, and they must not wait for ever.
+UNDECIDED_LEARNED: Final = "not decided by the horizon, and no guard was reached"
 #: The statuses that end a test or pause it, the gravest first.
 _DOWNWARDS: Final[tuple[CanaryStatus, ...]] = ("rolled_back", "paused", "undecided")
 
@@ -136,6 +140,8 @@ def _advanced(experiment: Experiment, before: Stage, facts: Sequence[Facts], now
 
 def _to_stage(experiment: Experiment, found: Stage, now: datetime, treatment: int | None) -> ExperimentStage:
     stage, reason = experiment.stage, found.reason
+    if found.status == "undecided" and experiment.learned_by is not None and not stage.retries:
+        found, reason = found._replace(status="promoted"), UNDECIDED_LEARNED
     if treatment is not None:
         reason = f"{experiment.treatments[treatment].name}: {reason}"
     if found.status != "ramping":

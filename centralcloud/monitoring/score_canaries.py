@@ -14,7 +14,7 @@ from centralcloud.learning.settings import CanarySettings
 from centralcloud.runtime.diagnostics import CheckResult, ok, warn
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.wording import counted, percent
-from centralcloud.store.gateways import count_gateways
+from centralcloud.store.gateways import HAS_GATEWAYS, count_gateways
 
 _DIRECT: Final = "direct"
 
@@ -40,8 +40,9 @@ class ScoreCanary(NamedTuple):
         if self.again_at is None:
             wait = "waits" if len(self.scores) == 1 else "wait"
             share = f" with {percent(stage.share)} of the sessions" if stage.status == "running" else ""
+            by_hand = " by hand, until it is resumed or stopped" if stage.status == "paused" and stage.by_hand else ""
             return (
-                f"{number} of {rule} {wait} for the canary {self.experiment.id} ({status_words(stage)}{share}): "
+                f"{number} of {rule} {wait} for the canary {self.experiment.id} ({status_words(stage)}{share}{by_hand}): "
                 f"{self.experiment.name}"
             )
         return (
@@ -90,8 +91,9 @@ def check_publication(connection: psycopg.Connection[Any]) -> CheckResult | None
     """Check that canaries can judge learned scores. None: `publication` is direct, and no canary keeps scores waiting."""
     found = read_score_canaries(connection)
     if found.publication != _DIRECT and not count_gateways(connection):
+        effect = "wait" if count_gateways(connection, HAS_GATEWAYS) else "are published at once"
         return warn(
-            "publication is canary, and no gateway is alive: scores that change who leads are published at once",
+            f"publication is canary, and no gateway is alive: scores that change who leads {effect}",
             "start `instance-agent serve`, or `centralcloud settings set publication direct`",
         )
     if found.waiting:

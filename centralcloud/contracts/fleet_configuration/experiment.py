@@ -222,6 +222,7 @@ class Experiment(Entry, frozen=True, kw_only=True):
         name: text for people.
         salt: random, so that two experiments split sessions independently of each other.
         learned_by: the rule of the learner whose scores it judges, which has started it; None: an operator has.
+        learned_after: the newest version of the published scores by then.
     """
 
     id: Label
@@ -232,6 +233,7 @@ class Experiment(Entry, frozen=True, kw_only=True):
     plan: ExperimentPlan = ExperimentPlan()
     salt: Label
     learned_by: Label | None = None
+    learned_after: Annotated[int, msgspec.Meta(ge=0)] = 0
     stage: ExperimentStage
 
     @property

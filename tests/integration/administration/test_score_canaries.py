@@ -25,7 +25,7 @@ from centralcloud.administration.score_canaries import ScoreCanaries
 from centralcloud.administration.score_overrides import freeze, pin, roll_back, unfreeze, unpin
 from centralcloud.administration.verification import verify
 from centralcloud.cli.app import app
-from centralcloud.contracts.experiment_changes import moved, promoted, stopped
+from centralcloud.contracts.experiment_changes import moved, paused, promoted, stopped
 from centralcloud.contracts.fleet_configuration import Experiment
 from centralcloud.daemon import Daemon
 from centralcloud.experiments.task import ExperimentTask
@@ -39,6 +39,7 @@ from centralcloud.monitoring.daemon_activity import LearnerSchedule
 from centralcloud.monitoring.experiment_metrics import ExperimentSnapshot, experiment_metrics
 from centralcloud.monitoring.experiment_states import read_experiment_states
 from centralcloud.monitoring.finding_detector import FindingDetector, list_findings
+from centralcloud.monitoring.score_canaries import read_score_canaries
 from centralcloud.monitoring.status import fleet_status
 from centralcloud.monitoring.work_checks import work_checks
 from centralcloud.runtime.configuration.experiments import change_stage, read_experiments
@@ -82,6 +83,17 @@ class LearningFleet:
     def acknowledge(self) -> None:
         """Let the gateways be seen."""
         execute(self.url, "SELECT centralcloud.acknowledge('g-' || n, 0) FROM generate_series(0, 2) AS n")
+
+    def traffic(self, requests: int) -> None:
+        """Let the sums of use have so many complex requests of the last day."""
+        execute(self.url, "DELETE FROM usage_roll_ups")
+        execute(
+            self.url,
+            "INSERT INTO usage_roll_ups (window_start, id, requests, successes, complexity, workspace, key_id, policy, "
+            "worker, task_type, model_name, provider) SELECT now() - interval '20 hours', gen_random_uuid(), %s, %s, "
+            "'complex', '', '', '', '', '', 'a', 'p'",
+            (requests, requests),
+        )
 
     def learn(self, publication: PublicationMode = "canary", *, force: bool = False, **canary: Any) -> LearningRun:
         return self.learner(publication, **canary).learn(force=force, operator=OPERATOR)
@@ -414,6 +426,68 @@ def test_an_experiment_of_an_operator_on_the_same_tasks_goes_first(fleet: Learni
     assert fleet.canary.stage.reason == f"overtaken: the experiment {mine} has its tasks"
 
 
+def test_an_experiment_of_a_part_of_the_tasks_or_one_that_has_ended_keeps_no_scores_waiting(
+    fleet: LearningFleet,
+) -> None:
+    for scope in ({"workspaces": ["acme"]}, {"policies": ["p"]}, {"taskTypes": ["code"]}, {"requestedModels": ["a"]}):
+        asked = {"name": "a part", "scope": scope, "treatments": [{"model": "b"}]}
+        start(fleet.database, asked, OPERATOR, field="experiment")
+    whole = start(fleet.database, {"name": "all", "treatments": [{"model": "b"}]}, OPERATOR, field="experiment")
+    assert fleet.learn().held_because == [f"the experiment {whole.experiment.id} has complex tasks"]
+    change(fleet.database, whole.experiment.id, promoted, OPERATOR)
+    assert fleet.learn().canary == fleet.canary.id
+    fleet.round()
+    assert fleet.canary.is_open
+
+
+def test_while_no_gateway_is_seen_scores_wait_and_an_open_canary_goes_on(fleet: LearningFleet) -> None:
+    def unseen() -> None:
+        execute(fleet.url, "UPDATE instances SET last_seen_at = now() - interval '16 minutes'")
+
+    before = fleet.scores
+    unseen()
+    run = fleet.learn()
+    assert (run.canary, run.held_because, fleet.canaries) == (None, ["no gateway was seen in the last 15 minutes"], [])
+    fleet.acknowledge()
+    assert fleet.learn().canary == fleet.canary.id
+    unseen()
+    run = fleet.learn()
+    fleet.round()
+    assert ({each.model for each in run.held}, fleet.scores["b"]) == ({"a", "b"}, before["b"])
+    assert fleet.canary.is_open
+
+
+def test_a_canary_that_the_traffic_could_not_decide_is_skipped(fleet: LearningFleet) -> None:
+    fleet.traffic(1000)
+    skipped = fleet.learner().preview()
+    assert (list(skipped.held), skipped.canary) == ([], None)
+    fleet.traffic(20_000)
+    assert [each.model for each in fleet.learner().preview().held] == ["a", "b"]
+    fleet.traffic(1000)
+    run = fleet.learn()
+    assert {"a", "b"} <= {each.model for each in run.changes}
+    assert fleet.scores["b"] == fleet.believed["b"]
+
+
+def test_a_clock_that_was_set_back_stops_no_canary(fleet: LearningFleet) -> None:
+    execute(fleet.url, "UPDATE model_scores SET updated_at = now() + interval '1 hour'")
+    fleet.learn()
+    fleet.round()
+    assert fleet.canary.is_open
+    pin(fleet.database, ("b", "complex"), Decimal("1.000"), None, OPERATOR)
+    execute(fleet.url, "UPDATE model_scores SET updated_at = now() - interval '1 hour'")
+    fleet.round()
+    assert fleet.canary.stage.reason.startswith("overtaken: b (complex) was published meanwhile")
+
+
+def test_a_canary_that_an_operator_has_paused_is_said_to_wait_for_one(fleet: LearningFleet) -> None:
+    fleet.learn()
+    change(fleet.database, fleet.canary.id, paused, OPERATOR)
+    with fleet.database.transaction() as connection:
+        (found,) = read_score_canaries(connection).waiting
+    assert "(paused by hand, until it is resumed or stopped)" in str(found)
+
+
 def test_a_fall_by_an_alarm_does_not_wait_and_stops_the_canary(fleet: LearningFleet) -> None:
     fleet.learn()
     fleet.ingest(a=(0, 300))
@@ -494,6 +568,7 @@ def test_the_daemon_stops_a_canary_that_was_overtaken_and_publishes_one_that_was
         experiments_interval_seconds=0.2,
         database_url=fleet.url,
     )
+    fleet.traffic(100_000)  # those of the daemon's own sums are too few for a canary
     daemon = Daemon(settings, fleet.database)
     daemon.start()
     try:

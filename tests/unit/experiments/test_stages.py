@@ -20,6 +20,7 @@ from centralcloud.contracts.fleet_configuration import (
 )
 from centralcloud.experiments.stages import (
     SAMPLE_RATIO,
+    UNDECIDED_LEARNED,
     Differs,
     change_words,
     next_stage,
@@ -250,3 +251,13 @@ def test_changes_are_said_in_words() -> None:
     final = step(in_stage(settled), GOOD, at(99_000))
     assert change_words(settled, final) == "promoted b: no guard was reached in the hold"
     assert begun.stage.began == BEGAN
+
+
+def test_learned_scores_are_promoted_at_the_horizon_unless_a_guard_was_against_them() -> None:
+    plan = {"horizonSeconds": 5000}
+    running = replace(an_experiment(plan=plan), learned_by="adaptive")
+    found = step(running, NO_EVIDENCE, at(5000))
+    assert (found.status, found.winner, found.reason) == ("promoted", "b", UNDECIDED_LEARNED)
+    assert step(running, WORSE, at(5000)).status == "paused", "a guard goes before the horizon"
+    again = replace(an_experiment(plan=plan, stage={"retries": 1}), learned_by="adaptive")
+    assert step(again, NO_EVIDENCE, at(5000)).status == "undecided"
