@@ -146,6 +146,17 @@ WRONG_TYPES = (
 )
 
 
+def test_a_scope_that_does_not_exist_is_wrong_input(run: Run) -> None:
+    wrong = (
+        (("--complexity", "hard"), 'complexities[0]: found "hard"'),
+        (("--task-type", ""), 'taskTypes[0]: found ""'),
+    )
+    for scope, words in wrong:
+        refused = run("start", "--model", "b", *scope, fails=True)
+        assert refused.startswith("2: experiment.scope."), refused
+        assert words in refused
+
+
 def test_a_file_with_a_value_of_another_type_is_one_line(run: Run) -> None:
     for text, message in WRONG_TYPES:
         said = run("start", "-", fails=True, stdin=text)
