@@ -240,7 +240,9 @@ def test_a_promotion_by_hand_holds_where_asked(run: Run) -> None:
     assert "promoted, on hold: 95.0% of the sessions go to b, once the sessions from before have ended" in shown
     assert "waits for: time of the hold, 0 seconds of 24 hours" in shown
     assert [each["condition"] for each in json.loads(run("show", begun, "--json"))["waits_for"]] == ["settled", "hold"]
+    assert [each["share"] for each in json.loads(run("list", "--json"))] == [0.95]
     assert "every session of its scope goes to b" in run("promote", begun), "it ends the hold"
+    assert [each["share"] for each in json.loads(run("list", "--all", "--json"))] == [1.0]
 
 
 def test_many_experiments_are_marked_by_the_share_that_may_be_wrong(run: Run, database_url: str) -> None:
