@@ -94,6 +94,7 @@ def _row(experiment: Experiment, number: int, facts: _Facts, now: datetime) -> d
     stage = experiment.stage
     statement = statement_of(experiment, number, _SUCCESS, facts, now)
     log_e = 0.0 if statement is None else statement.log_value
+    is_all = stage.status == "promoted" and stage.winner == experiment.treatments[number].name  # not in the hold
     return {
         "id": experiment.id,
         "name": experiment.name,
@@ -101,7 +102,7 @@ def _row(experiment: Experiment, number: int, facts: _Facts, now: datetime) -> d
         "status": status_words(stage),
         "by_hand": stage.by_hand,
         "since": stage.since,
-        "share": 1.0 if stage.winner == experiment.treatments[number].name else stage.share,
+        "share": 1.0 if is_all else stage.share,
         "treatment": experiment.treatments[number].name,
         "outcomes": 0 if statement is None else statement.outcomes,
         "sessions": _sessions(facts),

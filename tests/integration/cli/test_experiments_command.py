@@ -146,6 +146,17 @@ WRONG_TYPES = (
 )
 
 
+def test_a_scope_that_does_not_exist_is_wrong_input(run: Run) -> None:
+    wrong = (
+        (("--complexity", "hard"), 'complexities[0]: found "hard"'),
+        (("--task-type", ""), 'taskTypes[0]: found ""'),
+    )
+    for scope, words in wrong:
+        refused = run("start", "--model", "b", *scope, fails=True)
+        assert refused.startswith("2: experiment.scope."), refused
+        assert words in refused
+
+
 def test_a_file_with_a_value_of_another_type_is_one_line(run: Run) -> None:
     for text, message in WRONG_TYPES:
         said = run("start", "-", fails=True, stdin=text)
@@ -229,7 +240,9 @@ def test_a_promotion_by_hand_holds_where_asked(run: Run) -> None:
     assert "promoted, on hold: 95.0% of the sessions go to b, once the sessions from before have ended" in shown
     assert "waits for: time of the hold, 0 seconds of 24 hours" in shown
     assert [each["condition"] for each in json.loads(run("show", begun, "--json"))["waits_for"]] == ["settled", "hold"]
+    assert [each["share"] for each in json.loads(run("list", "--json"))] == [0.95]
     assert "every session of its scope goes to b" in run("promote", begun), "it ends the hold"
+    assert [each["share"] for each in json.loads(run("list", "--all", "--json"))] == [1.0]
 
 
 def test_many_experiments_are_marked_by_the_share_that_may_be_wrong(run: Run, database_url: str) -> None:
