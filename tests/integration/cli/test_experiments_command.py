@@ -98,8 +98,8 @@ MISTAKES: tuple[tuple[tuple[str, ...], str], ...] = (
     (("--model", "b", "--margin", "150"), "2: --margin: found 150, expected points of success above 0 and below 100"),
     (("--model", "b", "--alpha", "2"), "2: --alpha: found 2, expected a probability above 0 and below 1"),
     (("--model", "b", "--set", "retries=-1"), "2: experiment.plan.retries: found -1"),
-    (("--model", "bb"), '1: experiment.treatments[0].model: found "bb", expected a model that is registered or in a'),
-    (("--model", "gpt"), "catalog: b, c; --any-model where only the catalog of a gateway has it"),
+    (("--model", "bb"), '1: experiment.treatments[0].model: found "bb", expected a model that is registered or'),
+    (("--model", "gpt"), "has had requests: b, c; --any-model where only the catalog of a gateway has it"),
     (("--model", ""), "2: --model is empty: expected the name of a model"),
     (("--score-table", ""), "2: --score-table is empty: expected rule:NAME, version:N, time:TIME or a file"),
     (
