@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 from centralcloud.contracts import CentralCloudError, ContractError
 from centralcloud.contracts.errors import quote
 from centralcloud.contracts.experiment_changes import check_removable
+from centralcloud.contracts.experiment_overlaps import overlap_notes
 from centralcloud.contracts.fleet_configuration import (
     Change,
     Experiment,
@@ -109,8 +110,9 @@ def start(
 
     written = change_configuration(database, author_of(operator), decide, is_known=_may_be_known, dry_run=dry_run)
     begun = found[0]
-    notes = [*begun.notes, *_about_models(begun.experiment, written.configuration)]
-    return Started(begun.experiment, written.configuration.version, tuple(notes))
+    fleet = written.configuration
+    notes = [*begun.notes, *_about_models(begun.experiment, fleet), *overlap_notes(begun.experiment, fleet.experiments)]
+    return Started(begun.experiment, fleet.version, tuple(notes))
 
 
 def change(

@@ -24,7 +24,7 @@ from centralcloud.learning.publication import (
     scores_before,
 )
 from centralcloud.learning.rule import Rule, as_score
-from centralcloud.runtime.configuration.experiments import read_experiments
+from centralcloud.runtime.configuration.experiments import read_usable_experiments
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.query import Query
@@ -106,7 +106,8 @@ def is_published(connection: psycopg.Connection[Any], experiment: Experiment) ->
 
 def _waiting(connection: psycopg.Connection[Any]) -> list[Experiment]:
     """Return the experiments whose promoted score table is not published yet."""
-    promoted = {each.experiment.id: each.experiment for each in read_experiments(connection) if _table(each.experiment)}
+    usable, _ = read_usable_experiments(connection)
+    promoted = {each.experiment.id: each.experiment for each in usable if _table(each.experiment)}
     if not promoted:
         return []
     return [promoted[each] for each in _UNPUBLISHED_TABLES.all(connection, {"ids": list(promoted)})]

@@ -14,8 +14,8 @@ import yaml
 from centralcloud.cli.arguments import parse_moment
 from centralcloud.contracts import ContractError, SettingsError
 from centralcloud.contracts.errors import quote
-from centralcloud.contracts.fleet_configuration import ExperimentPlan
-from centralcloud.contracts.new_experiment import begin
+from centralcloud.contracts.fleet_configuration import ExperimentPlan, ExperimentScope
+from centralcloud.contracts.new_experiment import begin, scope_of
 from centralcloud.runtime.commands.arguments import parse_age
 
 _MOST_BYTES: Final = 1_000_000
@@ -133,6 +133,18 @@ def check_asked(asked: Mapping[str, Any], field: str) -> None:
     now = datetime.now(UTC)
     try:
         begin(asked, field, now=now, token=secrets.token_hex(8), earlier=(), traffic=None)
+    except ContractError as error:
+        raise SettingsError(str(error)) from None
+
+
+def read_scope(asked: Mapping[str, Any]) -> ExperimentScope:
+    """Return the scope of what is asked for.
+
+    Raises:
+        SettingsError: names the path of the field.
+    """
+    try:
+        return scope_of(asked, "experiment")
     except ContractError as error:
         raise SettingsError(str(error)) from None
 

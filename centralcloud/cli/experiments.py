@@ -12,6 +12,7 @@ from centralcloud.cli.experiment_options import (
     merge,
     plan_options,
     read_experiment_file,
+    read_scope,
     scope_options,
     table_reader,
     with_tables,
@@ -19,7 +20,6 @@ from centralcloud.cli.experiment_options import (
 from centralcloud.contracts import SettingsError
 from centralcloud.contracts.experiment_changes import paused, promoted, resumed, status_words, stopped
 from centralcloud.contracts.fleet_configuration import Experiment, to_body
-from centralcloud.contracts.new_experiment import scope_of
 from centralcloud.experiments.sentences import counted_points
 from centralcloud.runtime.commands.arguments import utf8
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows, print_text
@@ -137,12 +137,13 @@ def start(
     asked = merge(base, options)
     if rule is None and "treatments" not in asked:
         raise SettingsError("found no treatment, expected --model, --policy, --score-table, --rule or a FILE with some")
+    complexities = read_scope(asked).complexities
     operator = this_operator(reason)
     # The role that changes the configuration may not read the revision of the schema.
     with open_database(read_settings(), "experiments", checked=False) as database:
         with database.transaction() as connection:
             read_table = table_reader(
-                scope_of(asked, "experiment").complexities,
+                complexities,
                 partial(score_tables.table_of_rule, connection),
                 partial(score_tables.table_of_version, connection),
                 partial(score_tables.table_of_time, connection),

@@ -31,7 +31,7 @@ def check_treatment_models(
         path, found = f"{field}.treatments[{position}].model", quote(each.model)
         if each.model in inactive:
             raise ContractError(path, f"{found}, which is inactive", f"an active model{_named(each.model, usable)}")
-        raise ContractError(path, found, f"a model that is registered or in a catalog{_named(each.model, usable)}")
+        raise ContractError(path, found, f"a model that is registered or has had requests{_named(each.model, usable)}")
 
 
 def _named(name: str, usable: list[str]) -> str:

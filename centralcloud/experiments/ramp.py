@@ -16,7 +16,7 @@ from psycopg.types.json import Jsonb
 from centralcloud.contracts.canary import Facts
 from centralcloud.contracts.fleet_configuration import Experiment, ExperimentStage
 from centralcloud.experiments.stages import change_words, is_settling, next_stage, verdicts_of
-from centralcloud.runtime.configuration.experiments import UnknownExperimentError, change_stage, read_experiments
+from centralcloud.runtime.configuration.experiments import UnknownExperimentError, change_stage, read_usable_experiments
 from centralcloud.runtime.configuration.writing import Author, ConfigurationConflictError
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.query import Query
@@ -123,7 +123,8 @@ def store_verdict(
 
 
 def _write(connection: psycopg.Connection[Any], before: Experiment, after: Experiment, reason: str) -> bool:
-    current = next((each for each in read_experiments(connection) if each.experiment.id == before.id), None)
+    usable, _ = read_usable_experiments(connection)
+    current = next((each for each in usable if each.experiment.id == before.id), None)
     if current is None or current.experiment != before:
         return False
     author = Author(who=DAEMON, via="daemon", source=socket.gethostname(), reason=reason)

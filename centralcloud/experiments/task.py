@@ -21,7 +21,7 @@ from centralcloud.runtime.configuration.experiments import (
     ConfiguredExperiment,
     UnknownExperimentError,
     change_stage,
-    read_experiments,
+    read_usable_experiments,
 )
 from centralcloud.runtime.configuration.writing import Author, ConfigurationConflictError
 from centralcloud.runtime.logs import get_logger
@@ -102,17 +102,20 @@ class ExperimentTask(BackgroundTask):
         self._steady = SteadyClock(seconds) if clock is None or seconds is not time.monotonic else None
         #: Since when, and how often, each fold of an experiment has failed.
         self._failing: dict[str, tuple[float, int]] = {}
+        self._logged_unreadable: dict[str, str] = {}
 
     def run_once(self) -> bool:
         """Fold every open experiment once. True: one is behind, so that the next round begins at once."""
         with self.database.transaction() as connection:
-            experiments = read_experiments(connection)
+            experiments, unreadable = read_usable_experiments(connection)
             known = _LIST_PROGRESS.all(connection)
-            if not experiments and not known:
+            if not experiments and not known and not unreadable:
                 return False
             if not acquire_lease(connection, _LEASE, seconds=self._lease_seconds):
                 return False
-            is_behind = _forget(connection, {each.experiment.id: each.experiment for each in experiments}, known)
+            readable = [each for each in known if each.experiment_id not in unreadable]
+            is_behind = _forget(connection, {each.experiment.id: each.experiment for each in experiments}, readable)
+        self._log_unreadable(unreadable)
         failed: Exception | None = None
         for configured in experiments:
             experiment = configured.experiment
@@ -133,6 +136,14 @@ class ExperimentTask(BackgroundTask):
     def on_stop(self) -> None:
         """Release the lease."""
         release_lease(self.database, _LEASE)
+
+    def _log_unreadable(self, unreadable: dict[str, str]) -> None:
+        """Log each experiment that this version cannot read, once for each reason. Its evidence is kept."""
+        for experiment_id, error in unreadable.items():
+            if self._logged_unreadable.get(experiment_id) != error:
+                effect = "it has no guards: while it runs, gateways serve every session by control after 15 minutes"
+                log.error("experiment_unreadable", experiment=experiment_id, error=error, effect=effect)
+        self._logged_unreadable = unreadable
 
     def _fold(self, experiment: Experiment) -> bool:
         with self.database.transaction(limit_seconds=_FOLD_SECONDS) as connection:

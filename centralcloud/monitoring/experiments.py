@@ -8,6 +8,7 @@ import psycopg
 
 from centralcloud.contracts.experiment_changes import status_words
 from centralcloud.contracts.experiment_conditions import waiting_in_json
+from centralcloud.contracts.experiment_overlaps import overlap_notes
 from centralcloud.contracts.fleet_configuration import CONTROL, Experiment, to_body
 from centralcloud.contracts.limits import EXPERIMENTS_SILENT_SECONDS
 from centralcloud.experiments.comparison_state import COMPARISON
@@ -23,7 +24,7 @@ from centralcloud.experiments.statements import (
     statements_of,
 )
 from centralcloud.experiments.waiting import read_conditions, waiting_lines
-from centralcloud.runtime.configuration.experiments import find_experiment, read_experiments
+from centralcloud.runtime.configuration.experiments import find_experiment, read_usable_experiments
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.wording import age, ago, counted, decimals, percent
 from centralcloud.store.operator_actions import list_actions
@@ -50,7 +51,7 @@ def list_experiments(
     known = facts_by_treatment(read_results(connection))
     rows = [
         _row(experiment, number, known.get((experiment.id, number), {}), now)
-        for experiment, _ in read_experiments(connection)
+        for experiment, _ in read_usable_experiments(connection)[0]
         if experiment.is_open or with_ended
         for number in range(len(experiment.treatments))
     ]
@@ -72,12 +73,14 @@ def show_experiment(connection: psycopg.Connection[Any], name: str) -> dict[str,
     facts = [known.get((experiment.id, number), {}) for number in range(len(experiment.treatments))]
     waiting = read_conditions(experiment, dict(enumerate(facts)), now)
     seen_at = _EXPERIMENTS_SEEN.one(connection)
+    usable, _ = read_usable_experiments(connection)
+    overlaps = overlap_notes(experiment, [each.experiment for each in usable]) if experiment.is_routed else []
     actions = list_actions(connection, subject=f"experiment/{experiment.id}", limit=_MOST_ACTIONS)
     verdicts = [each._asdict() for each in read_verdicts(connection, experiment.id)]
     return {
         "version": version,
         "experiment": to_body(experiment),
-        "sentences": list(_sentences(experiment, facts, now, seen_at)),
+        "sentences": [*_sentences(experiment, facts, now, seen_at), *overlaps],
         **waiting_in_json(waiting, experiment.treatments),
         "results": [
             {"treatment": treatment.name, **row}
@@ -94,6 +97,7 @@ def _row(experiment: Experiment, number: int, facts: _Facts, now: datetime) -> d
     stage = experiment.stage
     statement = statement_of(experiment, number, _SUCCESS, facts, now)
     log_e = 0.0 if statement is None else statement.log_value
+    is_all = stage.status == "promoted" and stage.winner == experiment.treatments[number].name  # not in the hold
     return {
         "id": experiment.id,
         "name": experiment.name,
@@ -101,7 +105,7 @@ def _row(experiment: Experiment, number: int, facts: _Facts, now: datetime) -> d
         "status": status_words(stage),
         "by_hand": stage.by_hand,
         "since": stage.since,
-        "share": 1.0 if stage.winner == experiment.treatments[number].name else stage.share,
+        "share": 1.0 if is_all else stage.share,
         "treatment": experiment.treatments[number].name,
         "outcomes": 0 if statement is None else statement.outcomes,
         "sessions": _sessions(facts),

@@ -63,7 +63,7 @@ _LIST_CHANGES = Query(__package__, "list_experiment_actions", row=ExperimentChan
 def read_configured(connection: psycopg.Connection[Any]) -> Experiments:
     """Read the experiments of the configuration."""
     usable, problems = read_usable_experiments(connection)
-    return Experiments(tuple(usable), tuple(problems))
+    return Experiments(tuple(usable), tuple(problems.values()))
 
 
 def _results(connection: psycopg.Connection[Any]) -> tuple[ComparisonResult, ...]:

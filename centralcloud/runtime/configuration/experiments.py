@@ -77,14 +77,14 @@ def read_experiments(connection: psycopg.Connection[Any]) -> list[ConfiguredExpe
 
 def read_usable_experiments(
     connection: psycopg.Connection[Any],
-) -> tuple[list[ConfiguredExperiment], list[str]]:
-    """Return the experiments that this version can read, by id, and for each other one a line that says why not."""
-    usable, problems = [], []
+) -> tuple[list[ConfiguredExperiment], dict[str, str]]:
+    """Return the experiments that this version can read, by id, and for the id of each other one why it cannot."""
+    usable, problems = [], {}
     for row in _CURRENT_EXPERIMENTS.all(connection):
         try:
             experiment = parse_experiment(row.body, entry_path("experiment", row.id))
         except ContractError as error:
-            problems.append(str(error))
+            problems[row.id] = str(error)
         else:
             usable.append(ConfiguredExperiment(experiment, row.version))
     return usable, problems

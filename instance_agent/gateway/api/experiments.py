@@ -23,6 +23,7 @@ from centralcloud.contracts.experiment_changes import (
     stopped,
 )
 from centralcloud.contracts.experiment_conditions import conditions_of, waiting_in_json
+from centralcloud.contracts.experiment_overlaps import overlap_notes
 from centralcloud.contracts.fleet_configuration import (
     Change,
     Experiment,
@@ -126,7 +127,8 @@ class ExperimentsApi:
             raise without_prefix(error, entry_path(_KIND, found[0].experiment.id), BODY) if found else error from None
         experiment = found[0].experiment
         location = f"/api/experiments/{percent_encoded(experiment.id, safe='')}"
-        body = {"experiment": to_body(experiment), "notes": list(found[0].notes)}
+        notes = [*found[0].notes, *overlap_notes(experiment, fleet.experiments)]
+        body = {"experiment": to_body(experiment), "notes": notes}
         return versioned(fleet.version, body, 201, location=location)
 
     async def _remove(self, request: web.Request) -> web.Response:

@@ -98,8 +98,8 @@ MISTAKES: tuple[tuple[tuple[str, ...], str], ...] = (
     (("--model", "b", "--margin", "150"), "2: --margin: found 150, expected points of success above 0 and below 100"),
     (("--model", "b", "--alpha", "2"), "2: --alpha: found 2, expected a probability above 0 and below 1"),
     (("--model", "b", "--set", "retries=-1"), "2: experiment.plan.retries: found -1"),
-    (("--model", "bb"), '1: experiment.treatments[0].model: found "bb", expected a model that is registered or in a'),
-    (("--model", "gpt"), "catalog: b, c; --any-model where only the catalog of a gateway has it"),
+    (("--model", "bb"), '1: experiment.treatments[0].model: found "bb", expected a model that is registered or'),
+    (("--model", "gpt"), "has had requests: b, c; --any-model where only the catalog of a gateway has it"),
     (("--model", ""), "2: --model is empty: expected the name of a model"),
     (("--score-table", ""), "2: --score-table is empty: expected rule:NAME, version:N, time:TIME or a file"),
     (
@@ -144,6 +144,17 @@ WRONG_TYPES = (
         'experiment.scope.workspaces[0]: found "a\\x00b", expected 1 to 200 characters',
     ),
 )
+
+
+def test_a_scope_that_does_not_exist_is_wrong_input(run: Run) -> None:
+    wrong = (
+        (("--complexity", "hard"), 'complexities[0]: found "hard"'),
+        (("--task-type", ""), 'taskTypes[0]: found ""'),
+    )
+    for scope, words in wrong:
+        refused = run("start", "--model", "b", *scope, fails=True)
+        assert refused.startswith("2: experiment.scope."), refused
+        assert words in refused
 
 
 def test_a_file_with_a_value_of_another_type_is_one_line(run: Run) -> None:
@@ -229,7 +240,9 @@ def test_a_promotion_by_hand_holds_where_asked(run: Run) -> None:
     assert "promoted, on hold: 95.0% of the sessions go to b, once the sessions from before have ended" in shown
     assert "waits for: time of the hold, 0 seconds of 24 hours" in shown
     assert [each["condition"] for each in json.loads(run("show", begun, "--json"))["waits_for"]] == ["settled", "hold"]
+    assert [each["share"] for each in json.loads(run("list", "--json"))] == [0.95]
     assert "every session of its scope goes to b" in run("promote", begun), "it ends the hold"
+    assert [each["share"] for each in json.loads(run("list", "--all", "--json"))] == [1.0]
 
 
 def test_many_experiments_are_marked_by_the_share_that_may_be_wrong(run: Run, database_url: str) -> None:

@@ -143,7 +143,7 @@ def test_an_experiment_is_simulated_with_every_measure(tmp_path: Path) -> None:
     [
         (["--rule", "adaptive"], "found --rule and --experiment, expected one of them"),
         (["--from-records"], "found --from-records and --experiment, expected one of them"),
-        ([], '{path}: plan: found the key "steep", expected one of steps, dwell_seconds,'),
+        ([], '{path}: plan: found the key "steep", expected one of alpha, latencyCapMs,'),
     ],
 )
 def test_a_mistake_in_an_experiment_is_one_line(tmp_path: Path, given: list[str], complaint: str) -> None:

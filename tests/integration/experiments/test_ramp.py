@@ -155,14 +155,14 @@ def test_a_change_between_reading_and_writing_leaves_the_folds_transaction_alive
     from centralcloud.experiments import ramp
 
     begun = configured(database, an_experiment())
-    read = ramp.read_experiments
+    read = ramp.read_usable_experiments
 
     def slow(connection: "psycopg.Connection[Any]") -> Any:
         found = read(connection)
         change(database, begun.id, paused, OPERATOR)
         return found
 
-    monkeypatch.setattr(ramp, "read_experiments", slow)
+    monkeypatch.setattr(ramp, "read_usable_experiments", slow)
     with database.transaction() as connection:
         connection.execute("CREATE TEMPORARY TABLE folded ON COMMIT DROP AS SELECT 1 AS one")
         assert advance_experiment(connection, begun, Evidence([SAFE]), at(600)) is None

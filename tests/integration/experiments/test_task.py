@@ -223,6 +223,31 @@ def test_an_experiment_whose_stored_sessions_are_damaged_does_not_stop_the_other
     assert ([each[0] for each in advance.seen], len(rounds)) == (["second"], 2)
 
 
+def test_an_experiment_that_this_version_cannot_read_keeps_its_evidence_and_stops_no_other(
+    database: Database, database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    ingest(database, database_url, events_of(Asked(1), Asked(2, "new")))
+    newer, older = replace(an_experiment(), id="a-newer"), an_experiment()
+    configure(database_url, newer, older)
+    task_of(database, Advancing()).run_once()
+    kept = execute(database_url, "SELECT * FROM experiment_progress WHERE experiment_id = 'a-newer'")
+    assert len(kept) == 1
+    execute(
+        database_url,
+        "UPDATE configuration_entries SET body = jsonb_set(body, '{kind}', '\"bandit\"') WHERE id = 'a-newer'",
+    )
+    advance, rounds = Advancing(), []
+    looking = ExperimentTask(database, advance=advance, clock=lambda: NOW, after_round=lambda: rounds.append(None))
+    looking.run_once()
+    looking.run_once()
+    assert [each for each, _, _ in advance.seen] == ["greeting"] * 2
+    assert len(rounds) == 2
+    assert execute(database_url, "SELECT * FROM experiment_progress WHERE experiment_id = 'a-newer'") == kept
+    (line,) = [each.getMessage() for each in caplog.records if "experiment_unreadable" in each.getMessage()]
+    assert "a-newer" in line
+    assert "bandit" in line
+
+
 def test_gateways_see_the_age_of_the_oldest_look_at_an_experiment_that_runs(
     database: Database, database_url: str
 ) -> None:

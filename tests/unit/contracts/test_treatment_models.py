@@ -24,7 +24,7 @@ def test_a_known_model_a_policy_and_a_table_are_accepted() -> None:
 
 def test_a_mistyped_model_is_refused_with_the_closest_ones() -> None:
     assert refusal("gpt4o", *KNOWN) == (
-        'experiment.treatments[0].model: found "gpt4o", expected a model that is registered or in a catalog, '
+        'experiment.treatments[0].model: found "gpt4o", expected a model that is registered or has had requests, '
         "such as gpt-4o, gpt-4o-mini"
     )
 
@@ -36,9 +36,9 @@ def test_an_inactive_model_is_refused_and_never_proposed() -> None:
 
 
 def test_without_a_close_one_the_models_are_listed() -> None:
-    assert refusal("zzz", *KNOWN).endswith("in a catalog: gpt-4o, gpt-4o-mini, opus, sonnet")
+    assert refusal("zzz", *KNOWN).endswith("has had requests: gpt-4o, gpt-4o-mini, opus, sonnet")
     assert refusal("zzz", *(f"m{n:02}" for n in range(12))).endswith("m08, m09 and 2 more")
-    assert refusal("zzz").endswith("in a catalog: there is none yet")
+    assert refusal("zzz").endswith("has had requests: there is none yet")
 
 
 def test_the_path_names_the_treatment() -> None:
