@@ -1,5 +1,6 @@
 """Learned scores in a running gateway: their canary serves the sessions of its arm, and then all of them."""
 
+from itertools import count
 from typing import Any
 
 from msgspec.structs import replace
@@ -78,5 +79,7 @@ def test_sessions_of_the_canary_are_served_by_the_new_leader_and_all_are_once_it
 
     change(database, canary.id, promoted, OPERATOR)
     publish_promoted(database, RULES, References())
-    eventually(lambda: {model_of(session) for session in SESSIONS} == {"opus"})
+    # A session that is open stays with its model, so each look begins new ones.
+    names = count()
+    eventually(lambda: {model_of(f"later-{next(names)}") for _ in SESSIONS} == {"opus"})
     assert the_canary(database) == replace(canary, stage=the_canary(database).stage)
