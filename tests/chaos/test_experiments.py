@@ -18,9 +18,12 @@ FROM routing_records AS d, experiment_progress AS p
 WHERE d.experiment = %(id)s AND p.experiment_id = d.experiment AND d.timestamp >= p.began AND d.timestamp < p.folded_until
     AND d.arm_share IS NOT NULL AND coalesce(d.attempt, 1) = 1 AND d.outcome = 'routed'
 """
+#: Each decision counts, but for those of sessions that came back after they had ended: on a busy machine a client may pause
+#: for longer than the second after which they do.
 _FOLDED = """
-SELECT (facts->'control'->>'requests')::bigint + (facts->'treatment'->>'requests')::bigint
-FROM experiment_results WHERE experiment_id = %(id)s AND metric = 'comparison'
+SELECT sum((arm->>'requests')::bigint + (arm->>'returned')::bigint)::bigint
+FROM experiment_results AS r, jsonb_path_query(r.facts, '$.*[*] ? (exists (@.returned))') AS arm
+WHERE r.experiment_id = %(id)s AND r.metric = 'comparison'
 """
 
 
