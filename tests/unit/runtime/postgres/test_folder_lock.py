@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import threading
 from pathlib import Path
 
@@ -64,4 +65,4 @@ def test_a_program_that_stops_beside_a_suspended_one_says_that_the_server_may_ru
     monkeypatch.setitem(EmbeddedServer._handles, tmp_path, 1)
     with lock_folder(tmp_path, limit_seconds=1):
         EmbeddedServer(tmp_path, tmp_path).stop()
-    assert 'embedded_server_not_stopped reason="gave up after 0 seconds' in caplog.text
+    assert re.search(r'embedded_server_not_stopped reason="gave up after \d+ seconds', caplog.text)
