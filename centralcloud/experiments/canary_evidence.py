@@ -4,6 +4,7 @@ import math
 from typing import Final
 
 from centralcloud.contracts.canary import CanaryPlan, Facts
+from centralcloud.experiments.beginnings import Beginnings
 from centralcloud.experiments.e_process import BETS, EProcess, Metric, Sessions, log_mean_exp, running
 from centralcloud.runtime.arrays import Booleans, Floats, np
 
@@ -43,8 +44,7 @@ class CanaryEvidence:
         self.treated: Floats = np.zeros(runs)
         self._margin: Floats = np.zeros((runs, len(BETS)))
         self._window: Floats = np.zeros((runs, len(BETS)))
-        self._starts: Floats = np.full((len(plan.shares), runs, len(BETS)), np.inf)
-        self._starts[0] = 0.0
+        self._beginnings = Beginnings(len(plan.shares), runs)
         self._ratio_start: Floats = np.zeros_like(self.rollback.above)
         self._prompt_start: Floats = np.zeros((runs, len(BETS)))
 
@@ -74,15 +74,10 @@ class CanaryEvidence:
         of_success = sessions.counts[:, : self._runs].sum(axis=-1) * sessions.treated[:, : self._runs]
         self.treated = running(self.treated, of_success)[-1]
 
-    @property
-    def beginnings(self) -> int:
-        """At how many steps the evidence for a roll back begins anew."""
-        return len(self._starts)
-
     def parts(self) -> list[Floats]:
         """Return all that it has learned: arrays that may be filled with that of another one of the same plan."""
         processes = (self.promotion, self.rollback, self.prompt)
-        own = [self.treated, self._margin, self._window, self._starts, self._ratio_start, self._prompt_start]
+        own = [self.treated, self._margin, self._window, self._beginnings.starts, self._ratio_start, self._prompt_start]
         return [*(part for process in processes for part in process.parts()), *own]
 
     def close_window(self) -> None:
@@ -91,12 +86,11 @@ class CanaryEvidence:
 
     def begin_step(self, run: int, step: int) -> None:
         """Begin a step of a canary: its evidence for a roll back begins anew, beside that of the steps before."""
-        self._starts[step, run] = self.rollback.below[run, 0]
+        self._beginnings.begin_step(run, step, self._wealth_of_worse())
 
     def begin_again(self, run: int) -> None:
         """Begin a canary again at its first step: no evidence for a roll back is left."""
-        self._starts[:, run] = np.inf
-        self._starts[0, run] = self.rollback.below[run, 0]
+        self._beginnings.begin_again(run, self._wealth_of_worse())
         self._prompt_start[run] = self.prompt.below[run, 0]
         rows = self._rows_of_capped(run)
         self._ratio_start[rows] = self.rollback.above[rows]
@@ -105,7 +99,7 @@ class CanaryEvidence:
         """Return the facts of each canary as of now."""
         runs, place = self._runs, self._place
         above, below = self.promotion.log_above(), self.promotion.log_below()
-        worse = self._log_worse()
+        worse = self._beginnings.log_mean(self._wealth_of_worse())
         prompt = log_mean_exp(self.prompt.below[:, 0] - self._prompt_start)
         beyond = log_mean_exp(self.rollback.above - self._ratio_start)[:, 1]
         margin = log_mean_exp(self._capped_margin())
@@ -145,11 +139,10 @@ class CanaryEvidence:
         found: Floats = self._margin + np.minimum(added, math.log(_MOST_OF_A_WINDOW))
         return found
 
-    def _log_worse(self) -> Floats:
-        """Return the mean of the evidence since each step began; 1 for a step that has not."""
-        below = self.rollback.below[: self._runs, 0]
-        since = np.where(np.isinf(self._starts), 0.0, below[None] - self._starts)
-        return log_mean_exp(np.moveaxis(since, 0, 1).reshape(self._runs, -1))
+    def _wealth_of_worse(self) -> Floats:
+        """Return (R, 8) the logs of the wealth of each bet that success is lower."""
+        found: Floats = self.rollback.below[: self._runs, 0]
+        return found
 
 
 def _without(sessions: Sessions, bad: Booleans) -> Sessions:

@@ -66,7 +66,7 @@ class Comparison:
     def __init__(self, plan: CanaryPlan) -> None:
         """Create it without any evidence."""
         self.canary = CanaryEvidence(plan, SUCCESS, OF_CANARY - 1, strata=STRATA)
-        self.arrival = ArrivalGuard(self.canary.beginnings, STRATA)
+        self.arrival = ArrivalGuard(len(plan.shares), STRATA)
         self.intervals = EProcess(_KINDS, strata=STRATA)
         self.sample_ratio = SampleRatio()
         self.possible: Floats = np.tile(np.array([-UNKNOWN, UNKNOWN]), (len(METRICS), 1))
