@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeAlias
 
-from centralcloud.contracts import CentralCloudError, ContractError
+from centralcloud.contracts import ContractError
 from centralcloud.contracts.errors import quote
 from centralcloud.contracts.experiment_changes import check_removable
 from centralcloud.contracts.experiment_overlaps import overlap_notes
@@ -23,9 +23,9 @@ from centralcloud.contracts.fleet_configuration import (
 from centralcloud.contracts.new_experiment import Begun, begin, scope_of, with_rule
 from centralcloud.contracts.treatment_models import check_treatment_models
 from centralcloud.runtime.configuration.experiments import (
-    UnknownExperimentError,
     change_stage,
     find_experiment,
+    find_in,
     read_experiments_ever,
     read_models_heard_of,
     read_report,
@@ -148,12 +148,12 @@ def remove_experiment(database: Database, name: str, operator: Operator) -> Chan
         ConfigurationRightError, ConfigurationMissingError: as for `change_configuration`.
     """
     removed: list[Experiment] = []
-    found = find_in(read_whole(database).configuration, name)
+    found = find_in(read_whole(database).configuration.experiments, name)
     with rights("remove an experiment", "centralcloud_configurator"), database.transaction() as connection:
         verdicts = {each["verdict"] for each in read_report(connection, found.id)["verdicts"]}
 
     def decide(current: Current) -> Sequence[Change]:
-        experiment = find_in(current.configuration, found.id)
+        experiment = find_in(current.configuration.experiments, found.id)
         check_removable(experiment, is_published="published" in verdicts)
         removed[:] = [experiment]
         return [remove("experiment", experiment.id)]
@@ -165,24 +165,6 @@ def remove_experiment(database: Database, name: str, operator: Operator) -> Chan
 def author_of(operator: Operator) -> Author:
     """Return an operator as the author of a version of the configuration."""
     return Author(who=operator.who, via=operator.via, source=operator.source, reason=operator.reason)
-
-
-def find_in(fleet: FleetConfiguration, name: str) -> Experiment:
-    """Return an experiment of a configuration by its id, or by its name where only one has it.
-
-    Raises:
-        UnknownExperimentError: there is none.
-        CentralCloudError: several have the name.
-    """
-    by_id = [each for each in fleet.experiments if each.id == name]
-    by_name = [each for each in fleet.experiments if each.name == name]
-    found = by_id or by_name
-    if len(found) > 1:
-        ids = ", ".join(each.id for each in found)
-        raise CentralCloudError(f"found {len(found)} experiments {quote(name)}, expected the id of one: {ids}")
-    if not found:
-        raise UnknownExperimentError(name)
-    return found[0]
 
 
 def _check_models(experiment: Experiment, fleet: FleetConfiguration, heard_of: frozenset[str], field: str) -> None:

@@ -273,13 +273,14 @@ def remove(
     json_output: AsJson = False,
 ) -> None:
     """Remove an experiment that has ended; its verdicts stay. One that was promoted no longer routes then."""
-    from centralcloud.administration.experiments import find_in, remove_experiment
+    from centralcloud.administration.experiments import remove_experiment
+    from centralcloud.runtime.configuration.experiments import find_in
     from centralcloud.runtime.configuration.writing import read_whole
 
     utf8(experiment, "EXPERIMENT")
     operator = this_operator(reason)
     with open_database(read_settings(), "experiments", checked=False) as database:
-        found = find_in(read_whole(database).configuration, experiment)
+        found = find_in(read_whole(database).configuration.experiments, experiment)
         if found.stage.status == "promoted":
             confirm(
                 f"{found.stage.winner} was promoted: without the experiment its sessions go where rules and policies send "

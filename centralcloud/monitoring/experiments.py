@@ -7,7 +7,7 @@ from typing import Any, Final
 import psycopg
 
 from centralcloud.contracts.experiment_changes import status_words
-from centralcloud.contracts.experiment_conditions import waiting_in_json
+from centralcloud.contracts.experiment_conditions import Conditions, waiting_in_json
 from centralcloud.contracts.experiment_overlaps import overlap_notes
 from centralcloud.contracts.fleet_configuration import CONTROL, Experiment, to_body
 from centralcloud.contracts.limits import EXPERIMENTS_SILENT_SECONDS
@@ -24,7 +24,7 @@ from centralcloud.experiments.statements import (
     statements_of,
 )
 from centralcloud.experiments.waiting import read_conditions, waiting_lines
-from centralcloud.runtime.configuration.experiments import find_experiment, read_usable_experiments
+from centralcloud.runtime.configuration.experiments import find_experiment, read_experiments, read_usable_experiments
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.wording import age, ago, counted, decimals, percent
 from centralcloud.store.operator_actions import list_actions
@@ -51,7 +51,7 @@ def list_experiments(
     known = facts_by_treatment(read_results(connection))
     rows = [
         _row(experiment, number, known.get((experiment.id, number), {}), now)
-        for experiment, _ in read_usable_experiments(connection)[0]
+        for experiment, _ in read_experiments(connection)
         if experiment.is_open or with_ended
         for number in range(len(experiment.treatments))
     ]
@@ -80,7 +80,7 @@ def show_experiment(connection: psycopg.Connection[Any], name: str) -> dict[str,
     return {
         "version": version,
         "experiment": to_body(experiment),
-        "sentences": [*_sentences(experiment, facts, now, seen_at), *overlaps],
+        "sentences": [*_sentences(experiment, facts, waiting, now, seen_at), *overlaps],
         **waiting_in_json(waiting, experiment.treatments),
         "results": [
             {"treatment": treatment.name, **row}
@@ -119,13 +119,13 @@ def _row(experiment: Experiment, number: int, facts: _Facts, now: datetime) -> d
 
 
 def _sentences(
-    experiment: Experiment, facts: Sequence[_Facts], now: datetime, seen_at: datetime | None
+    experiment: Experiment, facts: Sequence[_Facts], waiting: Conditions, now: datetime, seen_at: datetime | None
 ) -> Iterator[str]:
     yield _about_stage(experiment, now)
     if experiment.is_open and (seen_at is None or (now - seen_at).total_seconds() > EXPERIMENTS_SILENT_SECONDS):
         since = "yet" if seen_at is None else f"for {age((now - seen_at).total_seconds())}"
         yield f"no daemon has looked after it {since}: gateways send every session to control"
-    yield from waiting_lines(experiment, read_conditions(experiment, dict(enumerate(facts)), now), now)
+    yield from waiting_lines(experiment, waiting, now)
     intervals = {}
     for number, (treatment, each) in enumerate(zip(experiment.treatments, facts, strict=True)):
         said = _about_success(experiment, number, each, now)

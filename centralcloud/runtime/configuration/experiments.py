@@ -1,6 +1,6 @@
 """Experiments in the configuration: read by roles that may not see the rest of it, and their stages changed by them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -94,20 +94,32 @@ def find_experiment(connection: psycopg.Connection[Any], name: str) -> Configure
     """Return an experiment by its id, or by its name where only one has it.
 
     Raises:
-        UnknownExperimentError: there is none.
-        ContractError: this version cannot read an experiment.
+        UnknownExperimentError: there is none that this version can read.
+        CentralCloudError: several have the name, or this version cannot read the one with the id.
     """
-    found = read_experiments(connection)
-    by_id = [each for each in found if each.experiment.id == name]
-    by_name = [each for each in found if each.experiment.name == name]
-    if by_id:
-        return by_id[0]
-    if len(by_name) == 1:
-        return by_name[0]
-    if by_name:
-        ids = ", ".join(each.experiment.id for each in by_name)
-        raise CentralCloudError(f"found {len(by_name)} experiments {quote(name)}, expected the id of one: {ids}")
-    raise UnknownExperimentError(name)
+    usable, problems = read_usable_experiments(connection)
+    if name in problems:
+        raise CentralCloudError(problems[name])
+    found = find_in([each.experiment for each in usable], name)
+    return next(each for each in usable if each.experiment.id == found.id)
+
+
+def find_in(experiments: Iterable[Experiment], name: str) -> Experiment:
+    """Return an experiment by its id, or by its name where only one has it.
+
+    Raises:
+        UnknownExperimentError: there is none.
+        CentralCloudError: several have the name.
+    """
+    known = list(experiments)
+    by_id = [each for each in known if each.id == name]
+    found = by_id or [each for each in known if each.name == name]
+    if len(found) > 1:
+        ids = ", ".join(each.id for each in found)
+        raise CentralCloudError(f"found {len(found)} experiments {quote(name)}, expected the id of one: {ids}")
+    if not found:
+        raise UnknownExperimentError(name)
+    return found[0]
 
 
 def change_stage(

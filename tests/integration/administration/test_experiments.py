@@ -24,7 +24,7 @@ from centralcloud.administration.score_tables import (
     table_of_time,
     table_of_version,
 )
-from centralcloud.contracts import ContractError
+from centralcloud.contracts import CentralCloudError, ContractError
 from centralcloud.contracts.experiment_changes import ExperimentStateError, paused, promoted, resumed, stopped
 from centralcloud.contracts.fleet_configuration import Experiment, parse_rule, put
 from centralcloud.ingest.drain import drain
@@ -52,6 +52,22 @@ def started(database: Database, asked: dict[str, Any] = CANARY, **more: Any) -> 
 def stored(database: Database) -> list[Experiment]:
     with database.transaction() as connection:
         return [each.experiment for each in read_experiments(connection)]
+
+
+def test_one_that_this_version_cannot_read_keeps_no_other_from_being_paused(
+    database: Database, database_url: str
+) -> None:
+    good, newer = started(database).id, started(database, {**CANARY, "name": "Newer"}).id
+    execute(
+        database_url,
+        "UPDATE configuration_entries SET body = jsonb_set(body, '{kind}', '\"bandit\"') WHERE id = %s",
+        (newer,),
+    )
+    assert change(database, good, paused, OPERATOR).experiment.stage.status == "paused"
+    with database.transaction() as connection:
+        assert show_experiment(connection, "Try b")["experiment"]["id"] == good
+    with pytest.raises(CentralCloudError, match=r'kind: found "bandit", expected one of canary, ab'):
+        change(database, newer, paused, OPERATOR)
 
 
 def test_an_experiment_is_started_changed_and_removed_with_a_log(database: Database, database_url: str) -> None:
