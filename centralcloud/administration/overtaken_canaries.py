@@ -90,11 +90,7 @@ def overtaken_promotion(connection: psycopg.Connection[Any], experiment: Experim
     """
     if experiment.learned_by is None:
         return None
-    if experiment.learned_by != rule:
-        return f"the rule is {rule}"
-    if read_control(connection).frozen_reason is not None:
-        return "scores are frozen"
-    return newer_score(connection, experiment)
+    return _of_settings(connection, experiment, rule) or newer_score(connection, experiment)
 
 
 def has_complexity(experiment: Experiment, complexity: str) -> bool:
@@ -118,14 +114,19 @@ def _why(
 ) -> str | None:
     if publication == "direct":
         return "the setting publication is direct"
-    if canary.learned_by != rule:
-        return f"the rule is {rule}"
-    if read_control(connection).frozen_reason is not None:
-        return "scores are frozen"
+    if (reason := _of_settings(connection, canary, rule)) is not None:
+        return reason
     for each in experiments:
         if any(has_complexity(each, complexity) for complexity in canary.scope.complexities):
             return f"the experiment {each.id} has its tasks"
     return newer_score(connection, canary)
+
+
+def _of_settings(connection: psycopg.Connection[Any], canary: Experiment, rule: str) -> str | None:
+    """Return which setting of the fleet is against the scores of a canary, in words; None: none is."""
+    if canary.learned_by != rule:
+        return f"the rule is {rule}"
+    return None if read_control(connection).frozen_reason is None else "scores are frozen"
 
 
 def _stop(connection: psycopg.Connection[Any], canary: ConfiguredExperiment, reason: str) -> bool:

@@ -17,7 +17,7 @@ from centralcloud.administration.canary_traffic import too_little_traffic
 from centralcloud.administration.overtaken_canaries import has_complexity
 from centralcloud.administration.promoted_scores import is_published
 from centralcloud.contracts import COMPLEXITIES, ContractError
-from centralcloud.contracts.experiment_changes import OVERTAKEN
+from centralcloud.contracts.experiment_changes import is_withdrawn
 from centralcloud.contracts.fleet_configuration import (
     Experiment,
     ExperimentPlan,
@@ -235,7 +235,7 @@ def _waiting(found: _Found, changes: Sequence[LeaderChange], again: timedelta) -
     """Return why changes of leaders wait without a canary, by complexity."""
     waiting = {}
     running = sum(each.is_open for each in found.experiments)
-    refused = {each.id: each for each in found.own if _is_withdrawn(each) and found.now < each.stage.since + again}
+    refused = {each.id: each for each in found.own if is_withdrawn(each) and found.now < each.stage.since + again}
     for complexity in {each.complexity for each in changes}:
         leads = {model for each in changes if each.complexity == complexity for model in each.after}
         withdrawn = next((each for each in refused.values() if leads & _leads(found, each, complexity)), None)
@@ -253,17 +253,12 @@ def _waiting(found: _Found, changes: Sequence[LeaderChange], again: timedelta) -
     return waiting
 
 
-def _is_withdrawn(experiment: Experiment) -> bool:
-    stage = experiment.stage
-    return not experiment.is_open and stage.status != "promoted" and not stage.reason.startswith(OVERTAKEN)
-
-
 def _attempt(found: _Found, changes: Sequence[LeaderChange]) -> int:
     """Return the number of the proposal: each of the same leaders may err, so alpha is divided by it."""
     earlier = [
         round(ExperimentPlan().alpha / each.plan.alpha)
         for each in found.own
-        if _is_withdrawn(each) and any(set(change.after) & _leads(found, each, change.complexity) for change in changes)
+        if is_withdrawn(each) and any(set(change.after) & _leads(found, each, change.complexity) for change in changes)
     ]
     return 1 + max(earlier, default=0)
 

@@ -29,6 +29,12 @@ STATUS_WORDS: dict[Status, str] = {
 OVERTAKEN: Final = "overtaken: "
 
 
+def is_withdrawn(experiment: Experiment) -> bool:
+    """Return whether a canary of learned scores has ended without them: its leaders are not proposed again for a time."""
+    stage = experiment.stage
+    return not experiment.is_open and stage.status != "promoted" and not stage.reason.startswith(OVERTAKEN)
+
+
 def status_words(stage: ExperimentStage) -> str:
     """Return a status in the words of a sentence; of a promotion on hold as well."""
     if stage.status == "running" and stage.winner is not None:

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 import psycopg
 
 from centralcloud.contracts import ContractError
-from centralcloud.contracts.experiment_changes import OVERTAKEN, status_words
+from centralcloud.contracts.experiment_changes import is_withdrawn, status_words
 from centralcloud.contracts.fleet_configuration import Experiment, TableScore, parse_experiment
 from centralcloud.contracts.fleet_configuration.configuration import entry_path
 from centralcloud.learning.settings import CanarySettings
@@ -124,11 +124,10 @@ def _canaries(row: _Row) -> Iterator[ScoreCanary]:
         experiment = parse_experiment(row.body, entry_path("experiment", row.id))
     except ContractError:
         return  # of a newer version: the check of experiments says so
-    stage = experiment.stage
     if experiment.is_open:
         yield ScoreCanary(experiment, None)
-    elif stage.status != "promoted" and not stage.reason.startswith(OVERTAKEN):
+    elif is_withdrawn(experiment):
         hours = CanarySettings().again_hours if row.again_hours is None else row.again_hours
-        again_at = stage.since + timedelta(hours=hours)
+        again_at = experiment.stage.since + timedelta(hours=hours)
         if row.now < again_at:
             yield ScoreCanary(experiment, again_at)
