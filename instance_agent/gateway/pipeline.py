@@ -29,7 +29,7 @@ from instance_agent.gateway.context import RequestContext
 from instance_agent.gateway.errors import GatewayError
 from instance_agent.gateway.exchange import allow_origin, ended_by_stop, vendor_header
 from instance_agent.gateway.limits.admission import executed
-from instance_agent.gateway.limits.policy_limits import cache_seconds, cut_off_is_failure, limited
+from instance_agent.gateway.limits.policy_limits import cache_seconds, cut_off_is_failure, is_compared, limited
 from instance_agent.gateway.parts import GatewayParts
 from instance_agent.gateway.request_labels import label_request
 from instance_agent.gateway.request_log import log_crash, log_plan
@@ -173,7 +173,7 @@ def execution_fields(
         "context": context,
         "cache_seconds": cache_seconds(context),
         "cut_off_is_failure": cut_off_is_failure(context),
-        "is_compared": context.plan is not None and context.plan.arm_share is not None,
+        "is_compared": is_compared(context),
     }
 
 

@@ -45,12 +45,17 @@ def limited(context: RequestContext, body: bytes, protocol: ClientProtocol, oper
     return replace_fields(body, changed) if changed else body
 
 
+def is_compared(context: RequestContext) -> bool:
+    """Return whether a request counts in an experiment."""
+    return context.plan is not None and context.plan.arm_share is not None
+
+
 def cache_seconds(context: RequestContext) -> float | None:
     """Return how long the answer to a request is kept, by its policy, else its workspace; None: as the gateway is set.
 
     That to a request that is compared is not kept, and none answers it: control has more sessions, and so would find more.
     """
-    if context.plan is not None and context.plan.arm_share is not None:
+    if is_compared(context):
         return 0.0
     settings = context.plan.settings if context.plan is not None else None
     if settings is not None and settings.cache_seconds is not None:
