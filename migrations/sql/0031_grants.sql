@@ -1,7 +1,8 @@
--- Rights on experiments. A role that may drop partitions is a worker: it keeps their evidence, and may change their stages. A role
--- that may read the leases shows the state of the fleet: it reads the experiments. A role that may set the status of a model is that
--- of operators: it may change stages, which is logged as its action.
-REVOKE ALL ON FUNCTION centralcloud.current_experiments, centralcloud.set_experiment_stage FROM PUBLIC;
+-- Rights on experiments. A role that may drop partitions is a worker: it keeps their evidence, may change their stages, and starts
+-- canaries of learned scores. A role that may read the leases shows the state of the fleet: it reads the experiments. A role that
+-- may set the status of a model is that of operators: it may change stages, which is logged as its action.
+REVOKE ALL ON FUNCTION centralcloud.current_experiments, centralcloud.set_experiment_stage,
+    centralcloud.start_score_canary FROM PUBLIC;
 DO $$
 DECLARE reader text; worker text; operator text;
 BEGIN
@@ -28,7 +29,8 @@ BEGIN
         );
         EXECUTE format('GRANT SELECT, INSERT ON experiment_verdicts TO %s', worker);
         EXECUTE format(
-            'GRANT EXECUTE ON FUNCTION centralcloud.current_experiments, centralcloud.set_experiment_stage TO %s', worker
+            'GRANT EXECUTE ON FUNCTION centralcloud.current_experiments, centralcloud.set_experiment_stage, '
+            'centralcloud.start_score_canary, centralcloud.scope_traffic TO %s', worker
         );
     END LOOP;
     FOR operator IN

@@ -13,14 +13,13 @@ oldest_code = "0003"
 
 def upgrade() -> None:
     run_sql_file("0031_experiments.sql")
-    for function in ("configuration_since.v2", "current_experiments.v1", "set_experiment_stage.v1"):
+    for function in (
+        *("configuration_since.v2", "current_experiments.v1", "set_experiment_stage.v1", "start_score_canary.v1"),
+        *("experiment_report.v1", "experiments_ever.v1", "models_heard_of.v1", "scope_traffic.v1"),
+    ):
         run_sql_file(f"functions/{function}.sql")
     run_sql_file("0031_grants.sql")
-    for function in ("experiment_report.v1", "experiments_ever.v1", "models_heard_of.v1", "scope_traffic.v1"):
-        run_sql_file(f"functions/{function}.sql")
     run_sql_file("0031_api_grants.sql")
-    run_sql_file("functions/start_score_canary.v1.sql")
-    run_sql_file("0031_score_canary_grants.sql")
 
 
 def downgrade() -> None:
