@@ -9,7 +9,6 @@ from centralcloud.runtime.postgres.query import Query
 
 _COUNT_GATEWAYS = Query(__package__, "count_gateways", row=int)
 
-
 #: A gateway that was not seen for so long is not alive.
 ALIVE: Final = timedelta(minutes=15)
 #: A fleet none of whose gateways was seen for so long has none any more.

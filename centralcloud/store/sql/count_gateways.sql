@@ -1,5 +1,5 @@
--- Gateways that are alive, or were: instances that were seen lately, and have sent requests with an id among the newest 20,000 records. The
--- primary key of the partitions, backwards.
+-- Gateways that are alive, or were: instances that were seen lately, and have sent requests with an id among the newest 20,000
+-- records. Served by the primary key of the partitions, backwards.
 SELECT count(*)
 FROM public.instances
 WHERE last_seen_at > now() - %(within)s::interval
