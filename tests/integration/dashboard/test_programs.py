@@ -18,7 +18,7 @@ from support.commands import environment, run_command, start_command, summarize_
 from support.events import outcomes, send
 from support.ports import free_port
 from support.programs import Program
-from support.servers import execute, with_database
+from support.servers import embedded_folder, execute, with_database
 from support.waiting import eventually
 
 from centralcloud.demo import dashboard as demo_dashboard
@@ -261,8 +261,8 @@ def test_the_demo_takes_another_port_where_that_of_the_dashboard_is_taken(
 
 def test_the_demo_says_where_its_pages_are_before_it_says_how_to_ask_the_gateway(tmp_path: Path) -> None:
     output = tmp_path / "output"
-    with output.open("w") as log:
-        process = start_command("centralcloud", "demo", "--dashboard", env={}, cwd=tmp_path, log=log)
+    with embedded_folder() as folder, output.open("w") as log:
+        process = start_command("centralcloud", "demo", "--dashboard", env={}, cwd=folder, log=log)
 
         def curl() -> str | None:
             assert process.poll() is None, output.read_text()

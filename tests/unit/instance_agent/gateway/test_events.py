@@ -39,9 +39,9 @@ CONFIGURATION = build_configuration(
             name=name,
             provider="p",
             pricing=Pricing(input=1.0, output=2.0),
-            complexity_scores={"simple": 3, "medium": 3, "complex": 3},
+            complexity_scores={"simple": score, "medium": score, "complex": score},
         )
-        for name in ("gpt", "opus")
+        for name, score in (("gpt", 3), ("opus", 2))
     ],
     [Provider(provider="p", dialect="openai", base_url="http://127.0.0.1:1/v1", api_key="env:K")],
     keys=KeyReader({"K": "sk-test"}),
