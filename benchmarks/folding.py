@@ -1,7 +1,7 @@
 """Measure what it costs to fold the outcomes of an experiment. Prints one JSON object.
 
     python benchmarks/folding.py                       # 1,000,000 outcomes
-    python benchmarks/folding.py --outcomes 10000000   # takes an hour, and 20 GB: in /dev/shm where it has room
+    python benchmarks/folding.py --outcomes 10000000   # takes half an hour, and 7 GB: in /dev/shm where it has room
 
 Requests of a canary, in sessions of four that overlap, are written as a gateway's records: a decision and an outcome. Each
 session has a name of its own, and the arm that its name gives. Then
