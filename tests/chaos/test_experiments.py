@@ -132,7 +132,7 @@ def test_an_outage_of_control_promotes_no_worse_model(fleet: ExperimentFleet) ->
     fleet.run("experiments", "stop", begun, check=False)
 
 
-@pytest.mark.parametrize("seconds", [pytest.param(30.0, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("seconds", [pytest.param(120.0, marks=pytest.mark.soak)])
 def test_a_database_that_is_away_moves_no_session_and_the_canary_goes_on(
     fleet: ExperimentFleet, seconds: float
 ) -> None:
