@@ -17,6 +17,8 @@ from centralcloud.runtime.wording import ago
 log = get_logger(__name__)
 
 _FILE_NAME: Final = "experiments_seen"
+#: A daemon looks after a new experiment within this time: until then it is awaited, and not silent.
+_AWAITED_SECONDS: Final = 30.0
 #: How often the file gets the newest sign.
 _STORE_SECONDS: Final = 60.0
 
@@ -44,6 +46,7 @@ class DaemonHeartbeat:
         self._wall = wall
         self._stored_at = float("-inf")
         self._reported = False
+        self._awaited_at: float | None = None
         self._file_problem: str | None = None
         self._seen_at = float("-inf")
         self.read()
@@ -71,13 +74,19 @@ class DaemonHeartbeat:
         self._seen_at = float("-inf") if age_seconds is None else self._clock() - max(0.0, age_seconds)
 
     def report(self, running: int) -> None:
-        """Log that treatments have ended, and that they go on.
+        """Log that no treatment serves a request, once that is so for 30 seconds, and that treatments go on.
 
         Args:
             running: experiments that run.
         """
         silent = bool(running) and self.is_silent()
+        if not silent:
+            self._awaited_at = None
+        elif self._awaited_at is None:
+            self._awaited_at = self._clock()
         if silent == self._reported:
+            return
+        if silent and self._clock() - (self._awaited_at or 0.0) < _AWAITED_SECONDS:
             return
         self._reported = silent
         if silent:

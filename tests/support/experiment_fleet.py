@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, Final
@@ -126,6 +127,13 @@ class ExperimentFleet:
                 return stage
         raise AssertionError("no replica runs")
 
+    @property
+    def changes(self) -> list[float]:
+        """When a replica has learned of a stage, or that the daemon watches, in seconds since 1970."""
+        named = ("configuration_applied", "experiments_daemon_seen")
+        log = [each for program in self._programs for each in program.log() if each["event"] in named]
+        return [datetime.fromisoformat(each["timestamp"]).timestamp() for each in log]
+
     def wait_until(self, experiment: str, *statuses: str, within_seconds: float = 90.0) -> dict[str, Any]:
         """Wait until an experiment has one of these statuses, and return its stage."""
         eventually(
@@ -191,7 +199,7 @@ class SessionClients:
     A request that meets a replica which is gone is sent to the next one, as a load balancer does.
 
     Attributes:
-        arms: by session, the arms that its answers named, in their order: (experiment, arm).
+        arms: by session, the arms that its answers named, in their order: (seconds since 1970, arm).
         models: answers by (arm, model).
         errors: answers that were not 200, and connections that failed at every replica.
     """
@@ -254,7 +262,7 @@ class SessionClients:
                         self.errors[f"{answer.status}: {text[:200]}"] += 1
                         return
                     arm = answer.headers.get("x-centralcloud-arm", "none")
-                    self.arms.setdefault(session, []).append((time.monotonic(), arm))
+                    self.arms.setdefault(session, []).append((time.time(), arm))
                     self.models[arm, answer.headers["x-centralcloud-model"]] += 1
                     return
             except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, ConnectionError, TimeoutError) as error:

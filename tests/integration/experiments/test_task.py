@@ -121,6 +121,19 @@ def test_what_waits_in_the_queue_holds_the_watermark_back(database: Database, da
     assert advance.seen[-1][1].folded_until == BEGAN + timedelta(minutes=3)
 
 
+def test_the_first_heartbeat_and_one_after_a_silence_wake_the_gateways(database: Database, database_url: str) -> None:
+    """They treat no session until they have read of it: the next poll may be seconds away, and another one for each."""
+    with psycopg.connect(database_url, autocommit=True) as gateway:
+        gateway.execute("LISTEN centralcloud_configuration")
+
+        def heard(at: datetime) -> int:
+            with database.transaction() as connection:
+                beat(connection, at)
+            return len(list(gateway.notifies(timeout=0.5, stop_after=2)))
+
+        assert [heard(NOW), heard(NOW + timedelta(seconds=5)), heard(NOW + timedelta(minutes=2))] == [1, 0, 1]
+
+
 def test_a_heartbeat_after_a_silence_says_how_long_it_was(database: Database) -> None:
     for seconds, silence in ((0, None), (30, None), (31, None), (100, 69.0), (110, 69.0)):
         now = BEGAN + timedelta(seconds=seconds)

@@ -81,6 +81,30 @@ def test_a_folder_that_cannot_be_written_costs_the_file_alone(
     assert not heartbeat.path.exists()
 
 
+def test_a_daemon_that_looks_after_a_new_experiment_within_half_a_minute_is_not_reported(
+    clocks: Clocks, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def reported(running: int) -> list[str]:
+        caplog.clear()
+        heartbeat.report(running)
+        return [each.split()[0] for each in caplog.messages]
+
+    caplog.set_level("INFO")
+
+    heartbeat = clocks.heartbeat(tmp_path)
+    assert reported(1) == []
+    clocks.passes(29)
+    assert reported(1) == []
+    heartbeat.seen(0.0)
+    assert reported(1) == []
+    clocks.passes(901)
+    assert reported(1) == []
+    clocks.passes(30)
+    assert [reported(1), reported(1)] == [["experiments_daemon_silent"], []]
+    heartbeat.seen(0.0)
+    assert [reported(1), reported(1)] == [["experiments_daemon_seen"], []]
+
+
 def test_the_words_name_the_time() -> None:
     assert silent_words(1200).endswith("the daemon was last seen 20 minutes ago")
     assert silent_words(None).endswith("the daemon was never seen")
