@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from centralcloud.contracts.limits import EXPERIMENTS_SILENT_SECONDS
 from centralcloud.runtime.logs import get_logger
@@ -21,6 +21,8 @@ _FILE_NAME: Final = "experiments_seen"
 _AWAITED_SECONDS: Final = 30.0
 #: How often the file gets the newest sign.
 _STORE_SECONDS: Final = 60.0
+#: Nothing runs; the daemon has not looked after what has just begun; it is silent; it was seen.
+_Reported = Literal["idle", "awaited", "silent", "seen"]
 
 
 def silent_words(age_seconds: float | None) -> str:
@@ -45,8 +47,8 @@ class DaemonHeartbeat:
         self._clock = clock
         self._wall = wall
         self._stored_at = float("-inf")
-        self._reported = False
-        self._awaited_at: float | None = None
+        self._reported: _Reported = "idle"
+        self._awaited_until = float("-inf")
         self._file_problem: str | None = None
         self._seen_at = float("-inf")
         self.read()
@@ -74,22 +76,15 @@ class DaemonHeartbeat:
         self._seen_at = float("-inf") if age_seconds is None else self._clock() - max(0.0, age_seconds)
 
     def report(self, running: int) -> None:
-        """Log that no treatment serves a request, once that is so for 30 seconds, and that treatments go on.
+        """Log that treatments have ended, or that none has begun for 30 seconds, and that they go on.
 
         Args:
             running: experiments that run.
         """
-        silent = bool(running) and self.is_silent()
-        if not silent:
-            self._awaited_at = None
-        elif self._awaited_at is None:
-            self._awaited_at = self._clock()
-        if silent == self._reported:
+        before, self._reported = self._reported, self._state(running)
+        if self._reported == before:
             return
-        if silent and self._clock() - (self._awaited_at or 0.0) < _AWAITED_SECONDS:
-            return
-        self._reported = silent
-        if silent:
+        if self._reported == "silent":
             age = self.age_seconds
             log.error(
                 "experiments_daemon_silent",
@@ -98,8 +93,18 @@ class DaemonHeartbeat:
                 effect="every request is served as without experiments until the daemon is seen again",
                 expected="`centralcloud run` on this database, see `centralcloud doctor`",
             )
-        elif running:
+        elif self._reported == "seen" and before != "idle":
             log.info("experiments_daemon_seen", experiments=running)
+
+    def _state(self, running: int) -> _Reported:
+        if not running:
+            return "idle"
+        if not self.is_silent():
+            return "seen"
+        if self._reported == "idle":
+            self._awaited_until = self._clock() + _AWAITED_SECONDS
+        is_awaited = self._reported in ("idle", "awaited") and self._clock() < self._awaited_until
+        return "awaited" if is_awaited else "silent"
 
     def store(self) -> None:
         """Store the sign, at most once a minute."""

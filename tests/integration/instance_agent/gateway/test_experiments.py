@@ -265,6 +265,9 @@ def test_without_a_sign_of_the_daemon_nothing_is_treated(
     assert "centralcloud_gateway_experiments_daemon_silent 1.0" in first.call("GET", "/metrics").body.decode()
     see_daemon(database_url)
     eventually(lambda: arm_of(first) == ("new", "opus"))
+    eventually(lambda: any(line["event"] == "experiments_daemon_seen" for line in first.program.log()))
     assert "centralcloud_gateway_experiments_daemon_silent 0.0" in first.call("GET", "/metrics").body.decode()
+    assert "experiments_daemon_silent" not in first.program.events(), "the experiment has just begun"
     execute(database_url, "UPDATE experiment_heartbeat SET seen_at = now() - interval '16 minutes'")
     eventually(lambda: arm_of(first) == ("control", "gpt"))
+    first.program.wait_for("experiments_daemon_silent")

@@ -90,19 +90,22 @@ def test_a_daemon_that_looks_after_a_new_experiment_within_half_a_minute_is_not_
         return [each.split()[0] for each in caplog.messages]
 
     caplog.set_level("INFO")
-
     heartbeat = clocks.heartbeat(tmp_path)
     assert reported(1) == []
     clocks.passes(29)
     assert reported(1) == []
     heartbeat.seen(0.0)
-    assert reported(1) == []
+    assert [reported(1), reported(1)] == [["experiments_daemon_seen"], []]
+    clocks.passes(901)
+    assert [reported(1), reported(1)] == [["experiments_daemon_silent"], []], "it was seen before: at once"
+    heartbeat.seen(0.0)
+    assert [reported(1), reported(1)] == [["experiments_daemon_seen"], []]
+    assert reported(0) == []
     clocks.passes(901)
     assert reported(1) == []
     clocks.passes(30)
     assert [reported(1), reported(1)] == [["experiments_daemon_silent"], []]
-    heartbeat.seen(0.0)
-    assert [reported(1), reported(1)] == [["experiments_daemon_seen"], []]
+    assert [reported(0), reported(1)] == [[], []], "another one has begun"
 
 
 def test_the_words_name_the_time() -> None:
